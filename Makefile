@@ -1,0 +1,68 @@
+# agentrl. `make train` and `make test` need python3 (3.11 or newer), make, and nothing else.
+
+PYTHON ?= python3
+SEED ?= 0
+
+VENV := .venv
+BIN := $(VENV)/bin
+PINS := pyproject.toml constraints.txt
+INSTALL = -m pip install -qq --disable-pip-version-check -c constraints.txt
+OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help train test check typecheck test-wheel bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+train: $(VENV)/.train-installed ## a small model learns to query a graph: warm start, GRPO, evaluation (SEED=0)
+	$(BIN)/agentrl train quickstart seed=$(SEED)
+
+test: $(VENV)/.test-installed ## all tests, without a network
+	$(OFFLINE) $(BIN)/python -m pytest -n auto
+
+check: $(VENV)/.test-installed typecheck ## lint, format, types, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+# mypy follows folders, not setuptools' package-dir: it gets a tree of links in the wheel's shape.
+typecheck: $(VENV)/.test-installed
+	@rm -rf build/typecheck && mkdir -p build/typecheck/agentrl
+	@cd build/typecheck/agentrl && ln -s ../../../agentrl/* ../../../envs ../../../tools ../../../configs .
+	@rm -f build/typecheck/agentrl/__pycache__
+	$(BIN)/mypy build/typecheck/agentrl
+
+test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty environment
+	rm -rf build/lib build/bdist.* build/wheel build/wheel-env build/wheel-tests
+	$(BIN)/python -m build --wheel --outdir build/wheel
+	$(PYTHON) -m venv build/wheel-env
+	build/wheel-env/bin/python $(INSTALL) "$$(echo build/wheel/agentrl-*.whl)[sparql,dev]"
+	mkdir -p build/wheel-tests
+	cp -R tests examples docs README.md pyproject.toml build/wheel-tests
+	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto
+
+bench: $(VENV)/.test-installed ## every measurement in benchmarks/
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean: ## remove what was built and cached; runs/ and .venv/ stay
+	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON): install Python 3.11 or newer, or name it: make train PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11: name a newer one, as in make train PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) has no venv module: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.train-installed: $(PINS) | $(VENV)/.created
+	@echo "installing agentrl into $(VENV): minutes the first time"
+	@$(BIN)/python $(INSTALL) -e ".[sparql]"
+	@touch $@
+
+$(VENV)/.test-installed: $(PINS) | $(VENV)/.created
+	@echo "installing agentrl and its test tools into $(VENV): minutes the first time"
+	@$(BIN)/python $(INSTALL) -e ".[sparql,dev]"
+	@touch $(VENV)/.train-installed $@

@@ -1,0 +1,1 @@
+"""Agents: how policies meet an environment, one way of it per module."""

@@ -1,0 +1,137 @@
+"""The plain agent: one conversation between a policy and an environment, turn by turn."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agentrl.errors import EnvError, PolicyError
+from agentrl.protocols import Player, Stage
+from agentrl.rollout import failure_status
+from agentrl.types import (
+    Completion,
+    Episode,
+    Finish,
+    Message,
+    Parse,
+    Source,
+    Span,
+    Status,
+    Task,
+    Trajectory,
+    Turn,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Three different limits, in tokens, and one in seconds; each ends in a status of its own."""
+
+    turn_tokens: int = 256
+    """Of one completion; a longer one is cut (`Finish.LENGTH`) and the episode goes on."""
+    trajectory_tokens: int = 4096
+    """Sampled in all; ends in `TOKEN_LIMIT`."""
+    context_tokens: int = 8192
+    """Context and completion together; ends in `CONTEXT_LIMIT`."""
+    episode_seconds: float = 600.0
+    """Checked between turns; ends in `TIME_LIMIT`."""
+
+    def room(self, context: int, sampled: int) -> tuple[int, Status]:
+        """Tokens left for the next completion, and the status when they run out."""
+        left = {
+            Status.CONTEXT_LIMIT: self.context_tokens - context,
+            Status.TOKEN_LIMIT: self.trajectory_tokens - sampled,
+            Status.COMPLETED: self.turn_tokens,
+        }
+        status = min(left, key=lambda which: left[which])
+        return left[status], status
+
+
+class ChatAgent:
+    """Plays the conversation until the environment ends it or a limit does."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    async def __call__(self, task: Task, stage: Stage, players: Mapping[str, Player]) -> Episode:
+        """One episode with one trajectory; what broke is its status, and the turns before stay."""
+        started = time.perf_counter()
+        turns: list[Turn] = []
+        error, success = "", False
+        try:
+            status, success = await self._converse(task, stage, players["main"], turns, started)
+        except (EnvError, PolicyError) as broken:
+            status, error = failure_status(broken), str(broken)
+        trajectory = Trajectory(
+            turns=tuple(turns),
+            reward=sum(turn.reward for turn in turns),
+            parts=total(turns),
+            status=status,
+            success=success,
+            error=error,
+            seconds=time.perf_counter() - started,
+            env_seconds=stage.seconds,
+        )
+        return Episode(task=task, trajectories=(trajectory,))
+
+    async def _converse(
+        self, task: Task, stage: Stage, player: Player, turns: list[Turn], started: float
+    ) -> tuple[Status, bool]:
+        text, info = await stage.reset(task)
+        system = [Message("system", info["system"])] if info.get("system") else []
+        spans = player.chat.opening([*system, Message("user", text)])
+        while time.perf_counter() - started < self.limits.episode_seconds:
+            sampled = sum(len(turn.completion.ids) for turn in turns)
+            room, limit = self.limits.room(sum(len(span.ids) for span in spans), sampled)
+            if room <= 0:
+                return limit, False
+            completion = await player.complete(spans, room)
+            if completion.finish is not Finish.STOP and limit is not Status.COMPLETED:
+                turns.append(Turn(spans=spans, completion=completion))
+                return limit, False
+            reply, reward, terminated, truncated, info = await stage.step(completion.text)
+            turns.append(_turn(spans, completion, reward, reply, info))
+            if terminated or truncated:
+                return Status.COMPLETED if terminated else Status.TURN_LIMIT, bool(
+                    info.get("success")
+                )
+            spans = follow(spans, completion, player, reply)
+        return Status.TIME_LIMIT, False
+
+
+def follow(
+    spans: tuple[Span, ...], completion: Completion, player: Player, reply: str
+) -> tuple[Span, ...]:
+    """The next context: the old one, what was sampled, and the environment's reply as a delta."""
+    closed = completion.finish is Finish.STOP
+    sampled = Span(ids=completion.ids, source=Source.SAMPLED)
+    return (*spans, sampled, *player.chat.reply(Message("user", reply), closed=closed))
+
+
+def total(turns: list[Turn]) -> dict[str, float]:
+    """Named parts summed over the turns."""
+    parts: Counter[str] = Counter()
+    for turn in turns:
+        parts.update(turn.parts)
+    return dict(parts)
+
+
+def _turn(
+    spans: tuple[Span, ...],
+    completion: Completion,
+    reward: float,
+    reply: str,
+    info: Mapping[str, object],
+) -> Turn:
+    parts = info.get("parts")
+    parse = info.get("parse")
+    return Turn(
+        spans=spans,
+        completion=completion,
+        reward=reward,
+        parts=dict(parts) if isinstance(parts, Mapping) else {},
+        reply=reply,
+        parse=parse if isinstance(parse, Parse) else Parse.OK,
+    )

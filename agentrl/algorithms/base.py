@@ -1,0 +1,167 @@
+"""Parts and records: a component is a function whose keyword-only arguments are its configuration.
+
+`part(clipped, clip_high=0.28)` checks names and types against the signature, once, for Python, YAML
+and the command line alike. An algorithm is a record of parts, a paper a difference between records:
+
+    DAPO = GRPO.but(loss=part(clipped, clip_high=0.28))
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from agentrl.errors import ConfigError, suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One keyword-only argument of a component."""
+
+    name: str
+    type: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """The keyword-only arguments of a function or class: its whole configuration."""
+    target = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+    hints = typing.get_type_hints(target)
+    return {
+        name: Parameter(name, hints.get(name, Any), parameter.default)
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A component with its configuration; calling it calls the component."""
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    def __call__(self, *inputs: Any, **more: Any) -> Any:
+        """Call the component with its configuration."""
+        return self.function(*inputs, **self.arguments, **more)
+
+    @property
+    def name(self) -> str:
+        """The component's name."""
+        return self.function.__name__
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns that `annotate` must make before this part runs."""
+        return tuple(getattr(self.function, "needs", ()))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every argument with its value, defaults included."""
+        given = {p.name: p.default for p in parameters(self.function).values() if not p.required}
+        return {**given, **self.arguments}
+
+    def but(self, **changes: Any) -> Part:
+        """The same component, configured differently."""
+        return part(self.function, **{**self.arguments, **changes})
+
+
+def part(function: Callable[..., Any], **arguments: Any) -> Part:
+    """Configure a component.
+
+    Raises:
+        ConfigError: an unknown name (with the closest known one) or a value of the wrong type.
+    """
+    known = parameters(function)
+    checked = {}
+    for name, value in arguments.items():
+        if name not in known:
+            raise ConfigError(
+                f"unknown key {name!r} for {function.__name__}: {suggestion(name, list(known))}",
+                name,
+            )
+        checked[name] = checked_value(known[name], value, function.__name__)
+    return Part(function, checked)
+
+
+def checked_value(parameter: Parameter, value: Any, owner: str) -> Any:
+    """`value` as the parameter's type. Raises: ConfigError."""
+    try:
+        arbitrary = ConfigDict(arbitrary_types_allowed=True)
+        try:
+            adapter = TypeAdapter(parameter.type, config=arbitrary)
+        except Exception:  # pydantic refuses a config on types that carry their own
+            adapter = TypeAdapter(parameter.type)
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        reason, wanted = error.errors()[0]["msg"], type_name(parameter.type)
+        raise ConfigError(
+            f"{owner}.{parameter.name} is {value!r}: {reason} (expected {wanted})", parameter.name
+        ) from None
+
+
+def type_name(annotation: Any) -> str:
+    """A type as a reader would write it."""
+    plain = isinstance(annotation, type) and not typing.get_args(annotation)
+    text = annotation.__name__ if plain else str(annotation)
+    return text.replace("typing.", "").replace("collections.abc.", "")
+
+
+def needs(*columns: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare the columns that a part reads and `annotate` must make: `ref`, `entropy`, `old`."""
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.needs = columns  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Algorithm:
+    """A record of parts, one per slot."""
+
+    advantage: Part
+    """`(table, groups) -> credit [M]`."""
+    weighting: Part
+    """`(table) -> weights [M]` that hold the normaliser."""
+    loss: Part
+    """`(view) -> [m]`, minimised."""
+    penalty: Part | None = None
+    """`(view) -> [m]`, added to the loss under the same weights; off while its `coef` is 0."""
+    shape: Part | None = None
+    """`(groups) -> groups` with other rewards."""
+    keep: Part | None = None
+    """`(group) -> bool`, judged on rewards; what it refuses is sampled again."""
+
+    def but(self, **slots: Any) -> Algorithm:
+        """The same algorithm with other parts: the whole difference a paper makes."""
+        return replace(self, **slots)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The slots that are filled."""
+        filled = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in filled.items() if value is not None}
+
+    @property
+    def live_penalty(self) -> Part | None:
+        """The penalty if it is switched on."""
+        on = self.penalty is not None and self.penalty.settings.get("coef", 1.0) != 0
+        return self.penalty if on else None
+
+    @property
+    def needs(self) -> set[str]:
+        """Columns that any live part asks for."""
+        live = [part for name, part in self.parts.items() if name != "penalty"]
+        return {column for p in [*live, self.live_penalty] if p is not None for column in p.needs}

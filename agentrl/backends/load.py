@@ -1,0 +1,115 @@
+"""Where a run's model comes from: made on the spot (`tiny`) or loaded from a folder or hub id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from agentrl.env import TextEnv
+from agentrl.errors import ConfigError, PolicyError, boundary
+
+
+def tiny(
+    env: TextEnv,
+    seed: int,
+    *,
+    architecture: Literal["llama", "qwen3"] = "llama",
+    hidden_size: int = 64,
+    layers: int = 3,
+    heads: int = 4,
+    context: int = 1024,
+    max_words: int = 8000,
+    corpus_tasks: int = 300,
+) -> tuple[Any, Any]:
+    """A model from nothing and its tokenizer, built from the text of `corpus_tasks` training tasks.
+
+    Formula: {layers} layers of width {hidden_size}, {architecture}
+    """
+    from agentrl.backends.tiny import tiny_model, word_tokenizer
+
+    if hidden_size % (2 * heads):
+        raise ConfigError(
+            f"model.hidden_size is {hidden_size}: make it a multiple of 2 x heads ({2 * heads})",
+            "hidden_size",
+        )
+    tokenizer = word_tokenizer(corpus(env, corpus_tasks), max_words=max_words)
+    model = tiny_model(
+        len(tokenizer),
+        architecture=architecture,
+        hidden_size=hidden_size,
+        layers=layers,
+        heads=heads,
+        context=context,
+        seed=seed,
+    )
+    return model, tokenizer
+
+
+def pretrained(
+    path: str,
+    *,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
+    device: str = "auto",
+    lora_rank: int = 0,
+    lora_alpha: float = 32.0,
+    lora_targets: str | list[str] = "all-linear",
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
+    """Any causal language model by folder or hub id; `lora_rank` above 0 trains adapters only."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with boundary(PolicyError, f"cannot load the model {path!r}"):
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=dtype, attn_implementation=attention, trust_remote_code=trust_remote_code
+        )
+    # An embedding with padding_idx swallows that row's gradient; a sampled pad is a token like any other.
+    model.get_input_embeddings().padding_idx = None
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    model.to(chosen)
+    if lora_rank > 0:
+        from peft import LoraConfig, get_peft_model
+
+        adapters = LoraConfig(
+            r=lora_rank, lora_alpha=lora_alpha, target_modules=lora_targets, task_type="CAUSAL_LM"
+        )
+        model = get_peft_model(model, adapters)
+    return model, tokenizer
+
+
+def check_path(name: Any) -> None:
+    """Refuse a model path that cannot be there, before anything is loaded. Raises: ConfigError."""
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"model.name is {name!r}: write tiny, a folder or a hub id", "model.name")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ConfigError(
+                f"the model folder {name!r} has no config.json: is it a save_pretrained folder?",
+                "model",
+            )
+    elif name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise ConfigError(
+            f"there is no model at {name!r}: give an existing folder, a hub id (owner/name) or tiny",
+            "model",
+        )
+
+
+def corpus(env: TextEnv, num_tasks: int) -> Iterable[str]:
+    """The text a tokenizer should know: what the environment lists, and expert episodes of training tasks."""
+    import numpy as np
+
+    yield from env.corpus()
+    rng = np.random.default_rng(0)
+    for task in env.tasks("train", num_tasks, 0):
+        text, info = env.reset(seed=0, options={"task": task})
+        yield from (info.get("system", ""), text)
+        over = False
+        while not over:
+            action = env.expert(rng)
+            text, _, terminated, truncated, _ = env.step(action)
+            over = terminated or truncated
+            yield from (action, text)

@@ -1,0 +1,55 @@
+"""A player that reads from a script: demonstrations, dry runs and tests, on the same path as a model."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from agentrl.protocols import Chat, Player, Stage
+from agentrl.rollout import Cast
+from agentrl.types import Completion, Finish, Span
+
+Script = Callable[[], Awaitable[str]]
+
+
+class ScriptedPlayer:
+    """Says what `script` answers; log-probs are 0 because nothing was drawn."""
+
+    def __init__(self, chat: Chat, script: Script) -> None:
+        self.chat = chat
+        self.script = script
+
+    async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
+        """The script's next text, cut at `max_tokens`."""
+        ids = self.chat.encode(await self.script())
+        kept = ids[:max_tokens]
+        return Completion(
+            ids=kept,
+            logprobs=np.zeros(len(kept), np.float32),
+            text=self.chat.decode(kept),
+            finish=Finish.STOP if len(kept) == len(ids) else Finish.LENGTH,
+            policy="script",
+        )
+
+
+def expert(chat: Chat) -> Cast:
+    """Cast the environment's own noisy expert in the main role."""
+
+    @contextmanager
+    def cast(stage: Stage, seed: int) -> Iterator[Mapping[str, Player]]:
+        rng = np.random.default_rng(seed)
+        yield {"main": ScriptedPlayer(chat, lambda: stage.ask("expert", rng))}
+
+    return cast
+
+
+def oracle(chat: Chat) -> Cast:
+    """Cast the environment's own perfect player in the main role."""
+
+    @contextmanager
+    def cast(stage: Stage, seed: int) -> Iterator[Mapping[str, Player]]:
+        yield {"main": ScriptedPlayer(chat, lambda: stage.ask("oracle"))}
+
+    return cast

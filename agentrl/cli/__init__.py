@@ -1,0 +1,5 @@
+"""The command line: one module per verb, imported only when its verb is used, so that help is quick."""
+
+from agentrl.cli.main import main
+
+__all__ = ["main"]

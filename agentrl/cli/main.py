@@ -1,0 +1,116 @@
+"""`agentrl VERB`: arguments, one-line errors and exit codes; what a verb does is in its own module.
+
+Exit codes: 0 done, 1 the verb's own check failed, 2 bad input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+from agentrl.errors import AgentRLError
+
+app = typer.Typer(
+    help="Train language-model agents by reinforcement learning in multi-turn text environments.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Config = Annotated[
+    str, typer.Argument(help="YAML file, name of a shipped configuration, or run folder.")
+]
+Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value, for example seed=1")]  # noqa: UP045
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@app.command()
+def train(
+    config: Config,
+    overrides: Overrides = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint.")
+    ] = False,
+) -> None:
+    """Warm start, evaluate, train, evaluate; prints a table and writes everything below `out`."""
+    from agentrl.cli.train import train as verb
+
+    verb(config, overrides or [], resume=resume)
+
+
+@app.command("eval")
+def evaluate(
+    config: Config,
+    overrides: Overrides = None,
+    model: Annotated[
+        str, typer.Option(help="Checkpoint or model folder; default: the run's last checkpoint.")
+    ] = "",
+    player: Annotated[str, typer.Option(help="policy, oracle or expert.")] = "policy",
+    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    tasks: Annotated[int, typer.Option(min=1, help="Number of tasks.")] = 256,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="Attempts per task; more than one adds pass@k.")
+    ] = 1,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the draws and of the choice of tasks.")] = 0,
+    records: Annotated[
+        str, typer.Option(help="Write one JSON line per attempt to this file.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Success with a 95% interval on tasks of a split."""
+    from agentrl.cli.evaluate import Question, evaluate as verb
+
+    question = Question(
+        split=split, tasks=tasks, attempts=attempts, temperature=temperature, seed=seed
+    )
+    verb(config, overrides or [], question, model=model, player=player, records=records, json=json)
+
+
+@app.command()
+def play(
+    env: Annotated[str, typer.Argument(help="Environment id, for example agentrl/Sudoku-v0.")],
+    arguments: Annotated[
+        Optional[list[str]], typer.Argument(help="key=value for the environment.")
+    ] = None,  # noqa: UP045
+    player: Annotated[str, typer.Option(help="human, oracle or expert.")] = "human",
+    seed: Annotated[int, typer.Option(help="Which task.")] = 0,
+) -> None:
+    """Play one episode in the terminal."""
+    from agentrl.cli.play import play as verb
+
+    verb(env, arguments or [], player=player, seed=seed)
+
+
+@app.command()
+def show(
+    what: Annotated[str, typer.Argument(help="algorithms, envs, configs or models.")],
+    name: Annotated[Optional[str], typer.Argument(help="Show one of them in full.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """What there is: signatures, defaults, sources."""
+    from agentrl.cli.show import show as verb
+
+    verb(what, name, json=json)
+
+
+@app.command()
+def check(config: Config, overrides: Overrides = None) -> None:
+    """Resolve a configuration, play one scripted episode, print the loss that will be optimised."""
+    from agentrl.cli.check import check as verb
+
+    verb(config, overrides or [])
+
+
+def main() -> None:
+    """The console entry point."""
+    try:
+        app(standalone_mode=True)
+    except AgentRLError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)

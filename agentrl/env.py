@@ -1,0 +1,254 @@
+"""The environment contract: a Gymnasium environment that speaks natural text.
+
+Three methods make an environment:
+
+    class Reverse(TextEnv):
+        def new_task(self, rng):      # a random task's data, JSON-serialisable
+            return {"word": "".join(rng.choice(list("abcd"), size=3))}
+        def begin(self, data):        # the first observation
+            return f"Reverse the word {data['word']}."
+        def act(self, text):          # what one assistant text does
+            return Reply(done=True, success=text == self.data["word"][::-1])
+
+`oracle` (the best next text) and `expert` (a well-formed but ignorant one) are optional; warm
+starts, demonstrations and the conformance suite use them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import registry
+
+from agentrl.errors import ConfigError, DataError, EnvError, suggestion
+from agentrl.types import Parse, Task
+
+MAX_CHARS = 1 << 20
+SPLITS = ("train", "test")
+SAMPLE_ALPHABET = (
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \n.,:;?!<>{}()[]='\"é中"
+)
+
+
+class NaturalText(spaces.Text):
+    """A Gymnasium text space of every string up to a length, unicode and line breaks included."""
+
+    def __init__(self, max_length: int = MAX_CHARS, seed: int | None = None) -> None:
+        super().__init__(max_length=max_length, min_length=0, charset=SAMPLE_ALPHABET, seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """Whether `x` is a string no longer than `max_length`."""
+        return isinstance(x, str) and len(x) <= self.max_length
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """A random string of at most 64 characters; masks make no sense here and are refused."""
+        if mask is not None or probability is not None:
+            raise ValueError("NaturalText.sample takes no mask")
+        length = int(self.np_random.integers(0, 64))
+        return "".join(self.np_random.choice(list(SAMPLE_ALPHABET), size=length))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What an environment answers to one text."""
+
+    text: str = ""
+    """The observation; part of the next context."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """Named reward parts earned by this turn; `success` adds `solved` unless it is given."""
+    done: bool = False
+    """Whether the episode is over."""
+    success: bool = False
+    """Whether the task is solved."""
+    parse: Parse = Parse.OK
+    """What the environment's parser made of the text."""
+
+
+class TextEnv(gymnasium.Env[str, str]):
+    """Base of all environments: subclasses say `new_task`, `begin` and `act`, the rest is here."""
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["ansi"],
+        "render_fps": 1,  # Gymnasium's checker warns without it
+    }
+    system_prompt: str = ""
+    """Told to the policy before the first observation."""
+    max_turns: int = 8
+    """Turn at which the environment truncates."""
+    reward_weights: Mapping[str, float] | None = None
+    """Weight of each named part in the reward, 0 for those not listed; None sums all parts."""
+
+    def __init__(self, *, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+        self.observation_space = NaturalText()
+        self.action_space = NaturalText()
+        self.data: Mapping[str, Any] = {}
+        self.turn = 0
+        self._screen = ""
+
+    # ---- what a subclass says ----
+
+    def new_task(self, rng: np.random.Generator) -> Mapping[str, Any]:
+        """A random task's data."""
+        raise NotImplementedError
+
+    def begin(self, data: Mapping[str, Any]) -> str:
+        """Start on `data` (also kept as `self.data`) and return the first observation."""
+        raise NotImplementedError
+
+    def act(self, text: str) -> Reply:
+        """Take one assistant text."""
+        raise NotImplementedError
+
+    def oracle(self) -> str:
+        """The next text of a perfect player, from the current state."""
+        raise NotImplementedError(f"{type(self).__name__} has no oracle: define oracle()")
+
+    def expert(self, rng: np.random.Generator) -> str:
+        """The next text of a player that knows the format, not the policy: a warm start's model."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no expert: define expert(rng), or set warm_start: null"
+        )
+
+    def corpus(self) -> Iterable[str]:
+        """Texts whose words a tokenizer made for this environment should know, beyond its play."""
+        return ()
+
+    # ---- tasks ----
+
+    @property
+    def id(self) -> str:
+        """The registered id, or the class name of an environment that was never registered."""
+        return self.spec.id if self.spec is not None else type(self).__name__
+
+    def tasks(self, split: str, count: int, seed: int) -> list[Task]:
+        """At most `count` distinct tasks of a split, drawn by `seed`.
+
+        Raises:
+            DataError: an unknown split; or 1,000 draws in a row brought not one task of it.
+        """
+        check_split(split)
+        rng = np.random.default_rng(seed)
+        found: dict[str, Task] = {}
+        misses = 0
+        while len(found) < count and misses < 1000:
+            task = Task(env=self.id, data=self.new_task(rng))
+            misses = 0 if task.split == split and task.id not in found else misses + 1
+            if task.split == split:
+                found.setdefault(task.id, task)
+        if not found:
+            raise DataError(
+                f"{self.id} has no task in the split {split!r}: new_task drew 1,000 of the other; "
+                "let it draw from more tasks"
+            )
+        return list(found.values())
+
+    # ---- Gymnasium's contract ----
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Start an episode of `options["task"]` (a Task or its data), else of one drawn here."""
+        super().reset(seed=seed)
+        task = (options or {}).get("task")
+        self.data = task.data if isinstance(task, Task) else task or self.new_task(self.np_random)
+        self.turn = 0
+        self._screen = self.begin(self.data)
+        return self._screen, {"system": self.system_prompt}
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take one text; the info holds `parts`, `success` and `parse`."""
+        if not isinstance(action, str):
+            raise EnvError(f"{self.id}.step takes a text, not {action!r}")
+        self.turn += 1
+        reply = self.act(action)
+        parts = dict(reply.parts)
+        if reply.success:
+            parts.setdefault("solved", 1.0)
+        truncated = not reply.done and self.turn >= self.max_turns
+        self._screen = reply.text
+        info = {"parts": parts, "success": reply.success, "parse": reply.parse}
+        return reply.text, self._weigh(parts), reply.done, truncated, info
+
+    def _weigh(self, parts: Mapping[str, float]) -> float:
+        weights = self.reward_weights
+        if weights is None:
+            return float(sum(parts.values()))
+        return float(sum(weights.get(name, 0.0) * value for name, value in parts.items()))
+
+    def render(self) -> str:
+        """The last observation."""
+        return self._screen
+
+
+def check_split(split: str) -> None:
+    """Refuse a split that does not exist. Raises: DataError."""
+    if split not in SPLITS:
+        raise DataError(f"unknown split {split!r}: {suggestion(split, list(SPLITS))}")
+
+
+def register(id: str, env: type[TextEnv] | str, **arguments: Any) -> None:
+    """Name an environment (a class or `module:Class`) for configurations and the command line."""
+    entry: Any = (
+        env  # a class is callable with keywords, which gymnasium's annotation wants spelt out
+    )
+    gymnasium.register(
+        id, entry_point=entry, kwargs=arguments, disable_env_checker=True, order_enforce=False
+    )
+
+
+def env_class(id: str) -> type[TextEnv]:
+    """The class behind a registered id; `module:id` imports the module that registers it first.
+
+    Raises:
+        ConfigError: unknown id, with the closest known one, or a module that cannot be imported.
+    """
+    name = load_registration(id)
+    if name not in registry:
+        ours = [known for known in registry if known.startswith("agentrl/")]
+        raise ConfigError(f"unknown environment {id!r}: {suggestion(name, ours)}")
+    entry = registry[name].entry_point
+    if isinstance(entry, str):
+        module, _, attribute = entry.partition(":")
+        entry = getattr(importlib.import_module(module), attribute)
+    if not isinstance(entry, type):
+        raise ConfigError(f"environment {id!r} is not registered with a class: {entry!r}")
+    return entry
+
+
+def load_registration(id: str) -> str:
+    """Import what `module:id` names and return the plain id."""
+    module, _, name = id.rpartition(":")
+    importlib.import_module("agentrl.envs")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(
+                f"environment {id!r}: cannot import {module!r} ({error}); is it on PYTHONPATH?"
+            ) from error
+    return name
+
+
+def make(id: str, **arguments: Any) -> TextEnv:
+    """An environment by its registered id.
+
+    Raises:
+        ConfigError: with the closest known id or argument.
+    """
+    env_class(id)
+    made = gymnasium.make(load_registration(id), **arguments).unwrapped
+    if not isinstance(made, TextEnv):
+        raise ConfigError(
+            f"environment {id!r} is not a TextEnv; wrap it with agentrl.envs.adapters"
+        )
+    return made
+
+
+EnvFactory = Callable[[], TextEnv]

@@ -1,0 +1,1 @@
+"""Layouts: how samples are laid out for the model. All answer with equal numbers and gradients."""

@@ -1,0 +1,116 @@
+"""Every extension point on one screen. Read this first.
+
+A component is any callable of the shape below; its keyword-only arguments are its configuration
+(`algorithms/base.py`). Data flows left to right; a part that needs another one's result asks for it
+as an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentrl.types import Completion, Episode, Group, Message, Sampling, Span, Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from agentrl.table import Table, View
+
+    Keep = Callable[[Group], bool]
+    """Reward-only filter of groups; what it refuses is sampled again."""
+    Shape = Callable[[Sequence[Group]], list[Group]]
+    """Groups of a step -> the same groups with other rewards and parts."""
+    Advantage = Callable[[Table, Sequence[Group]], torch.Tensor]
+    """-> credit `[M]`."""
+    Weighting = Callable[[Table], torch.Tensor]
+    """-> weights `[M]` that hold the normaliser; made once for a whole optimiser step."""
+    Loss = Callable[[View], torch.Tensor]
+    """-> per-token loss `[M]`, minimised. `Penalty` has the same shape and is added."""
+
+
+class Policy(Protocol):
+    """A model that can be sampled from, token ids in and token ids out."""
+
+    name: str
+    version: int
+
+    @property
+    def chat(self) -> Chat:
+        """How this policy's model writes conversations as tokens."""
+
+    async def complete(self, context: Sequence[Span], sampling: Sampling) -> Completion:
+        """Sample once after `context`. Raises: PolicyError."""
+
+    def seat(self) -> AbstractContextManager[None]:
+        """Held while an episode is in play: an engine learns how many requests to wait for."""
+
+    def load(self, weights: Any) -> int:
+        """Take the learner's weights; returns the version that later completions carry."""
+
+
+class Chat(Protocol):
+    """Messages to token ids, append-only; the engine's ids are never rendered again."""
+
+    end_ids: frozenset[int]
+
+    def opening(self, messages: Sequence[Message]) -> tuple[Span, ...]:
+        """The conversation before the first completion."""
+
+    def reply(self, message: Message, *, closed: bool) -> tuple[Span, ...]:
+        """What follows a completion: the rest of its turn, `message`, and the next turn's start."""
+
+    def decode(self, ids: Any) -> str:
+        """Sampled ids as text without the end token."""
+
+    def encode(self, text: str) -> Any:
+        """Scripted text as ids with the end token: for demonstrations, never for sampled text."""
+
+
+class Player(Protocol):
+    """A policy seated in one episode: temperature and seeds are settled."""
+
+    @property
+    def chat(self) -> Chat:
+        """The policy's chat format."""
+
+    async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
+        """Sample the next completion of this episode."""
+
+
+class Stage(Protocol):
+    """An environment seated in one episode; calls have deadlines, foreign errors are `EnvError`."""
+
+    seconds: float
+    """Time spent inside the environment so far."""
+
+    async def reset(self, task: Task) -> tuple[str, Mapping[str, Any]]:
+        """Start the task; returns the first observation and info."""
+
+    async def step(self, text: str) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
+        """Gymnasium's five words: observation, reward, terminated, truncated, info."""
+
+    async def ask(self, method: str, *arguments: Any) -> Any:
+        """Call another method of the environment, for example its oracle."""
+
+
+Agent = Callable[[Task, Stage, Mapping[str, Player]], Awaitable[Episode]]
+"""How policies meet an environment."""
+Play = Callable[[Task, int], Awaitable[Episode]]
+"""Play one attempt at a task."""
+Strategy = Callable[[Task, int, Play], Awaitable[Group]]
+"""Which attempts a group is made of."""
+
+
+class Sampler(Protocol):
+    """Which tasks a step attempts, and how often each."""
+
+    def choose(self, count: int) -> list[Task]:
+        """The next `count` tasks."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs to go on."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""

@@ -1,0 +1,118 @@
+"""Where a run's numbers go: the terminal, `metrics.jsonl`, TensorBoard and `episodes.jsonl`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from agentrl.types import Episode, Group
+
+SHOWN = {
+    "train/success": "success {:.2f}",
+    "train/reward": "reward {:+.2f}",
+    "train/entropy": "entropy {:.2f}",
+    "learner/kl": "kl {:.3f}",
+    "learner/clip_fraction": "clip {:.2f}",
+    "learner/loss": "loss {:+.3f}",
+    "speed/generation": "tok/s gen {:.0f}",
+    "speed/environment": "env {:.0f}",
+    "speed/training": "train {:.0f}",
+}
+"""Metrics on the progress line; the others are in the files."""
+
+
+class Recorder:
+    """Writes as it goes: every line is on disk before the next step starts."""
+
+    def __init__(self, out: Path, console: Console) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        out.mkdir(parents=True, exist_ok=True)
+        self.console = console
+        self.metrics: IO[str] = (out / "metrics.jsonl").open("a", buffering=1)
+        self.episodes: IO[str] = (out / "episodes.jsonl").open("a", buffering=1)
+        self.board = SummaryWriter(str(out / "tensorboard"))
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[line]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.progress.start()
+
+    def begin(self, phase: str, total: int) -> None:
+        """Start a phase of `total` steps on the progress bar."""
+        self.phase, self.total = phase, total
+        for task in self.progress.task_ids:
+            self.progress.remove_task(task)
+        self.bar = self.progress.add_task(phase, total=total, line="")
+
+    def step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """One step's metrics, everywhere."""
+        row = {"phase": self.phase, "step": step, **metrics}
+        self.metrics.write(json.dumps(row) + "\n")
+        for name, value in metrics.items():
+            tag = name if self.phase == "train" else f"{self.phase}/{name}"
+            self.board.add_scalar(tag, value, step)
+        line = " ".join(SHOWN[name].format(metrics[name]) for name in SHOWN if name in metrics)
+        self.progress.update(self.bar, completed=step + 1, line=line)
+        tenth = max(1, self.total // 10)
+        if not self.console.is_terminal and (step + 1) % tenth == 0:
+            self.console.print(f"{self.phase} {step + 1}/{self.total} {line}", highlight=False)
+
+    def groups(self, step: int, groups: Sequence[Group]) -> None:
+        """Every episode, one JSON line each."""
+        for group in groups:
+            for episode in group.episodes:
+                self.episodes.write(json.dumps(episode_record(step, episode)) + "\n")
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Flush and close everything."""
+        self.progress.stop()
+        self.metrics.close()
+        self.episodes.close()
+        self.board.close()
+
+
+def episode_record(step: int, episode: Episode) -> dict[str, Any]:
+    """An episode for `episodes.jsonl`; `ids` are the sampled tokens, exactly."""
+    main = episode.main
+    turns = [
+        {
+            "text": turn.completion.text,
+            "ids": turn.completion.ids.tolist(),
+            "finish": turn.completion.finish.value,
+            "version": turn.completion.version,
+            "reward": turn.reward,
+            "parts": dict(turn.parts),
+            "parse": turn.parse.value,
+            "reply": turn.reply,
+        }
+        for turn in main.turns
+    ]
+    return {
+        "step": step,
+        "task": episode.task.id,
+        "attempt": episode.attempt,
+        "status": main.status.value,
+        "success": main.success,
+        "reward": main.reward,
+        "parts": dict(main.parts),
+        "error": main.error,
+        "seconds": round(main.seconds, 4),
+        "turns": turns,
+    }

@@ -1,0 +1,99 @@
+"""What a `Run` becomes: its environments, model, policy and rollout, put together once and used by every verb."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from agentrl.agents.chat import ChatAgent, Limits
+from agentrl.backends.hf import HFPolicy
+from agentrl.backends.scripted import expert
+from agentrl.chat import TemplateChat
+from agentrl.config import Run, Schedule
+from agentrl.evaluate import Evaluation, evaluate
+from agentrl.rollout import Cast, Plan, Rollout, seated
+from agentrl.stage import EnvPool
+from agentrl.strategies import independent
+from agentrl.types import Group, Task
+
+EVAL_SEED = 2**31
+"""Evaluations draw from seeds of their own, the same before and after training."""
+
+
+class Session:
+    """The live objects of one run. `model_path` overrides where the weights come from."""
+
+    def __init__(self, run: Run, model_path: str | None = None) -> None:
+        self.run = run
+        self.plan: Plan = run.rollout()
+        self.schedule: Schedule = run.train()
+        self.env = run.make_env()
+        self.model, self.tokenizer = self._load(model_path)
+        self.chat = TemplateChat(self.tokenizer)
+        self.policy = HFPolicy(self.model, self.chat, max_batch=self.plan.concurrency)
+        self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)
+        limits: Limits = run.limits()
+        self.rollout = Rollout(
+            pool=self.pool, agent=ChatAgent(limits), concurrency=self.plan.concurrency
+        )
+        self.train_tasks = self.env.tasks("train", self.schedule.train_tasks, run.seed)
+        self.test_tasks = self.env.tasks("test", self.schedule.eval_tasks, 0)
+
+    def _load(self, model_path: str | None) -> tuple[Any, Any]:
+        from agentrl.backends import load
+
+        if model_path is not None:
+            options = self.run.model.arguments if self.run.model_name != "tiny" else {}
+            return load.pretrained(model_path, **options)
+        if self.run.model_name == "tiny":
+            return self.run.model(self.env, self.run.seed)  # type: ignore[no-any-return]
+        return self.run.model(self.run.model_name)  # type: ignore[no-any-return]
+
+    def play(self, tasks: Sequence[Task], attempts: int, cast: Cast, seed: object) -> list[Group]:
+        """Play and wait. The groups leave through a list: asyncio prints a coroutine's result."""
+        groups: list[Group] = []
+
+        async def collect() -> None:
+            groups.extend(
+                await self.rollout.groups(tasks, attempts, cast, seed=seed, strategy=independent)
+            )
+
+        asyncio.run(collect())
+        return groups
+
+    def sample(self, tasks: Sequence[Task], step: object) -> list[Group]:
+        """One step's groups with the policy at the training temperature."""
+        cast = seated({"main": self.policy}, self.plan.temperature)
+        return self.play(tasks, self.plan.attempts, cast, f"{self.run.seed}/{step}")
+
+    def demonstrations(self, episodes: int) -> list[Group]:
+        """Expert episodes, one per training task, going round the pool as often as needed."""
+        rounds, groups = 0, []
+        while len(groups) < episodes:
+            tasks = self.train_tasks[: episodes - len(groups)]
+            groups += self.play(tasks, 1, expert(self.chat), f"{self.run.seed}/expert/{rounds}")
+            rounds += 1
+        return groups
+
+    def evaluate(
+        self, tasks: Sequence[Task], *, temperature: float, attempts: int = 1
+    ) -> Evaluation:
+        """Success of the current policy on some tasks; temperature 0 is greedy."""
+        cast = seated({"main": self.policy}, temperature)
+        return evaluate(
+            lambda tasks, attempts: self.play(tasks, attempts, cast, EVAL_SEED + self.run.seed),
+            tasks,
+            attempts=attempts,
+        )
+
+    def close(self) -> None:
+        """End the environments' threads."""
+        self.pool.close()
+        self.env.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()

@@ -1,0 +1,297 @@
+"""Trajectories -> samples -> the token table: one row per sampled token, and nothing else.
+
+The merge rule. Turn t+1 continues turn t's sample iff its context begins with turn t's context and
+completion; otherwise the conversation was rewritten and the sample forks:
+
+    turn 0:  [context 0][sampled 0]
+    turn 1:  [context 0][sampled 0][reply][sampled 1]  -> one sample, rows for sampled 0 and 1
+    turn 2:  [summary                    ][sampled 2]  -> a second sample, rows for sampled 2 only
+
+Sampled tokens that a later sample merely repeats as context have their row where they were sampled
+and none there. Observations, templates and padding are never rows, so they can never be trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from agentrl.errors import DataError
+from agentrl.types import Episode, Group, Ids, Trajectory, join
+
+LEVELS = ("sample", "turn", "trajectory", "episode", "group")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sequence that the model reads, `ids [T]`; which tokens are rows the table says."""
+
+    ids: Ids
+
+
+@dataclass(frozen=True)
+class Table:
+    """The batch. Columns are `[M]`; every algorithm sees only this."""
+
+    samples: tuple[Sample, ...]
+    columns: Mapping[str, torch.Tensor]
+    """By name. Values (float32): `behaviour old advantage weight`, on demand `ref entropy ...`.
+
+    Segments (int64): `ids position sample turn trajectory episode group agent policy version
+    off_policy`.
+    """
+    owner: Mapping[str, torch.Tensor]
+    """Index of the next outer segment, for every member of a level.
+
+    `turn` and `sample` -> trajectory, `trajectory` -> episode, `episode` -> group. The lengths are
+    the member counts, members without a row included.
+    """
+    num_groups: int
+    rewards: torch.Tensor
+    """`[episodes]` float64, after shaping."""
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names behind the `agent` and `policy` columns."""
+
+    def __getattr__(self, name: str) -> torch.Tensor:
+        """A column by its name."""
+        columns = object.__getattribute__(self, "columns")
+        if name in columns:
+            return columns[name]  # type: ignore[no-any-return]
+        raise AttributeError(f"the table has no column {name!r}: it holds {', '.join(columns)}")
+
+    def __len__(self) -> int:
+        """M, the number of rows."""
+        return len(self.columns["ids"])
+
+    def count(self, level: str) -> int:
+        """Members of a level in the whole table, empty ones included."""
+        return self.num_groups if level == "group" else len(self.owner[level])
+
+    def members(self, level: str, within: str) -> torch.Tensor:
+        """Members of `level` in each member of `within`, empty ones included: `[count(within)]`."""
+        index = torch.arange(self.count(level))
+        while level != within:
+            index = self.owner[level][index]
+            level = outer(level)
+        return torch.bincount(index, minlength=self.count(within))
+
+    def sizes(self, level: str) -> torch.Tensor:
+        """Rows in each member of `level`, 0 for empty ones: `[count(level)]`."""
+        return torch.bincount(self.columns[level], minlength=self.count(level))
+
+    def with_columns(self, **columns: torch.Tensor) -> Table:
+        """The same table with columns added or replaced."""
+        return replace(self, columns={**self.columns, **columns})
+
+    def select_groups(self, keep: torch.Tensor) -> Table:
+        """The table of some groups `[num_groups]` (bool) only, every level renumbered."""
+        kept = {"group": keep}
+        for level in ("episode", "trajectory", "turn", "sample"):
+            kept[level] = kept[outer(level)][self.owner[level]]
+        renumber = {level: flags.long().cumsum(0) - 1 for level, flags in kept.items()}
+        rows = keep[self.columns["group"]]
+        columns = {
+            name: renumber[name][column[rows]] if name in renumber else column[rows]
+            for name, column in self.columns.items()
+        }
+        return replace(
+            self,
+            samples=tuple(
+                s for s, flag in zip(self.samples, kept["sample"].tolist(), strict=True) if flag
+            ),
+            columns=columns,
+            owner={
+                level: renumber[outer(level)][of[kept[level]]] for level, of in self.owner.items()
+            },
+            num_groups=int(keep.sum()),
+            rewards=self.rewards[kept["episode"]],
+        )
+
+
+def outer(level: str) -> str:
+    """The level that contains `level`."""
+    return {
+        "sample": "trajectory",
+        "turn": "trajectory",
+        "trajectory": "episode",
+        "episode": "group",
+    }[level]
+
+
+def merge(trajectory: Trajectory) -> tuple[list[Sample], list[tuple[int, int]]]:
+    """Apply the merge rule: the samples, and each turn's sample and first sampled position."""
+    sequences: list[Ids] = []
+    places: list[tuple[int, int]] = []
+    for turn in trajectory.turns:
+        context = join(turn.context)
+        if not len(context):
+            raise DataError("a turn has an empty context, so nothing predicts its first token")
+        grows = bool(sequences) and len(context) >= len(sequences[-1])
+        if not (grows and np.array_equal(context[: len(sequences[-1])], sequences[-1])):
+            sequences.append(context)
+        sequences[-1] = np.concatenate([context, turn.completion.ids])
+        places.append((len(sequences) - 1, len(context)))
+    return [Sample(ids) for ids in sequences], places
+
+
+class _Builder:
+    """Collects rows and owners while walking groups, episodes, trajectories and turns."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.rows: dict[str, list[np.ndarray[Any, Any]]] = {}
+        self.owner: dict[str, list[int]] = {level: [] for level in LEVELS[:-1]}
+        self.names: dict[str, dict[str, int]] = {"agent": {}, "policy": {}}
+        self.rewards: list[float] = []
+
+    def group(self, number: int, episodes: Sequence[Episode]) -> None:
+        for episode in episodes:
+            self.owner["episode"].append(number)
+            self.rewards.append(episode.main.reward)
+            for trajectory in episode.trajectories:
+                if not trajectory.status.failed:
+                    self.trajectory(trajectory)
+
+    def trajectory(self, trajectory: Trajectory) -> None:
+        number = len(self.owner["trajectory"])
+        self.owner["trajectory"].append(len(self.owner["episode"]) - 1)
+        samples, places = merge(trajectory)
+        first = len(self.samples)
+        self.samples += samples
+        self.owner["sample"] += [number] * len(samples)
+        for turn, (sample, start) in zip(trajectory.turns, places, strict=True):
+            completion = turn.completion
+            self.owner["turn"].append(number)
+            count = len(completion.ids)
+            if len(completion.logprobs) != count:
+                raise DataError(f"{len(completion.logprobs)} log-probs for {count} sampled ids")
+            scalars = {
+                "sample": first + sample,
+                "turn": len(self.owner["turn"]) - 1,
+                "trajectory": number,
+                "episode": len(self.owner["episode"]) - 1,
+                "group": self.owner["episode"][-1],
+                "agent": self.code("agent", trajectory.agent),
+                "policy": self.code("policy", completion.policy),
+                "version": completion.version,
+                "off_policy": 0,
+            }
+            self.add("ids", completion.ids)
+            self.add("position", np.arange(start, start + count))
+            self.add("behaviour", completion.logprobs)
+            for name, value in scalars.items():
+                self.add(name, np.full(count, value))
+
+    def code(self, kind: str, name: str) -> int:
+        return self.names[kind].setdefault(name, len(self.names[kind]))
+
+    def add(self, name: str, values: np.ndarray[Any, Any]) -> None:
+        self.rows.setdefault(name, []).append(values)
+
+
+def build_table(groups: Sequence[Group]) -> Table:
+    """The token table of a step's groups, without failed attempts; empty ones are counted."""
+    builder = _Builder()
+    for number, group in enumerate(groups):
+        builder.group(number, group.live)
+    columns = {
+        name: torch.from_numpy(np.concatenate(parts)).to(
+            torch.float32 if name == "behaviour" else torch.int64
+        )
+        for name, parts in builder.rows.items()
+    }
+    if not columns:
+        columns = {
+            name: torch.empty(0, dtype=torch.int64)
+            for name in ("ids", "position", *LEVELS, "agent", "policy", "version", "off_policy")
+        }
+        columns["behaviour"] = torch.empty(0)
+    blank = torch.zeros(len(columns["ids"]))
+    return Table(
+        samples=tuple(builder.samples),
+        columns={
+            **columns,
+            "old": columns["behaviour"].clone(),
+            "advantage": blank,
+            "weight": blank,
+        },
+        owner={level: torch.tensor(of, dtype=torch.int64) for level, of in builder.owner.items()},
+        num_groups=len(groups),
+        rewards=torch.tensor(builder.rewards, dtype=torch.float64),
+        names={kind: tuple(codes) for kind, codes in builder.names.items()},
+    )
+
+
+class View:
+    """Some of a table's samples while the model is live on them: what losses and penalties see.
+
+    Columns are those of the table, `[m]`; `logprobs` and `entropy` carry gradient.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        rows: torch.Tensor,
+        logprobs: torch.Tensor,
+        entropy: torch.Tensor | None = None,
+    ) -> None:
+        self.table = table
+        self.rows = rows
+        self.logprobs = logprobs
+        self.entropy = entropy
+        self.logs: dict[str, torch.Tensor] = {}
+
+    def __getattr__(self, name: str) -> torch.Tensor:
+        """A column of the table at this view's rows."""
+        column: torch.Tensor = getattr(self.table, name)
+        return column[self.rows].to(self.logprobs.device)
+
+    def sum(self, values: torch.Tensor, *, over: str) -> torch.Tensor:
+        """Sum of `values [m]` in each member of a level, broadcast back to `[m]`.
+
+        Raises:
+            ValueError: a member is only partly in this view; detached values depend on the
+                split just as live ones do.
+        """
+        index = self.table.columns[over][self.rows]
+        count = self.table.count(over)
+        here = torch.bincount(index, minlength=count)
+        if bool(((here > 0) & (here != self.table.sizes(over))).any()):
+            raise ValueError(
+                f"a value is reduced over {over!r}, but a {over} is split between micro-batches: "
+                "reduce over 'sample' or 'turn', or give the loss a prepare(view)"
+            )
+        index = index.to(values.device)
+        return values.new_zeros(count).index_add(0, index, values)[index]
+
+    def mean(self, values: torch.Tensor, *, over: str) -> torch.Tensor:
+        """Mean of `values [m]` in each member of a level, broadcast back to `[m]`."""
+        return self.sum(values, over=over) / self.sum(torch.ones_like(values.detach()), over=over)
+
+    def log(self, name: str, values: torch.Tensor) -> None:
+        """Report a metric: its weighted mean over the step's rows lands in `metrics.jsonl`."""
+        self.logs[name] = values.detach()
+
+
+def per_group(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Broadcast `[groups]` to rows."""
+    return values[table.columns["group"]].float()
+
+
+def per_episode(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Broadcast `[episodes]` to rows."""
+    return values[table.columns["episode"]].float()
+
+
+def per_trajectory(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Broadcast `[trajectories]` to rows."""
+    return values[table.columns["trajectory"]].float()
+
+
+def per_turn(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Broadcast `[turns]` to rows."""
+    return values[table.columns["turn"]].float()

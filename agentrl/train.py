@@ -1,0 +1,196 @@
+"""The loop: the straight line and nothing else.
+
+sample tasks -> roll out groups -> credit -> drop groups without signal -> weights -> steps
+-> publish -> evaluate -> checkpoint
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+
+from agentrl.algorithms.base import Algorithm
+from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside
+from agentrl.config import Run
+from agentrl.errors import DataError
+from agentrl.learner import Learner, Metrics
+from agentrl.record import Recorder
+from agentrl.report import Report
+from agentrl.samplers import Shuffled
+from agentrl.session import Session
+from agentrl.table import Table, build_table
+from agentrl.types import Group
+
+
+def run_training(
+    run: Run, *, resume: bool = False, console: Console | None = None
+) -> dict[str, Any]:
+    """Warm start -> evaluation -> steps -> evaluation; returns what `summary.json` holds.
+
+    Raises:
+        AgentRLError: whatever cannot go on; complete checkpoints stay.
+    """
+    console, out = console or Console(), Path(run.out)
+    saved = checkpoints(out)
+    if resume and not saved:
+        raise DataError(f"nothing to resume in {out}: it holds no complete checkpoint")
+    checkpoint = saved[-1] if resume else None
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    with Session(run, None if checkpoint is None else str(checkpoint)) as session:
+        if checkpoint is None:
+            set_aside(out)
+        report = Report(run)
+        with Recorder(out, console) as record:
+            (out / "run.yaml").write_text(yaml.safe_dump(run.resolved(), sort_keys=False))
+            if checkpoint is None:
+                warm_up(session, record, report)
+            trainer = Trainer(session, record, report)
+            trainer.start(checkpoint)
+            while trainer.step < session.schedule.steps:
+                trainer.advance()
+            report.look("after", session)
+        return report.write(out, console, trainer.checkpoint)
+
+
+def warm_up(session: Session, record: Recorder, report: Report) -> None:
+    """Imitate the expert, if the run says so, and measure where that leads."""
+    warm = session.run.warm_start
+    if warm is not None:
+        with report.timed("warm_start"):
+            record.begin("warm start", warm.settings["steps"])
+            warm(session.model, session.demonstrations, session.run.seed, record.step)
+            session.policy.load()
+    report.look("before", session)
+
+
+class Trainer:
+    """The state that steps carry on: learner, sampler and the number of steps done."""
+
+    def __init__(self, session: Session, record: Recorder, report: Report) -> None:
+        run = session.run
+        self.session = session
+        self.record = record
+        self.report = report
+        self.algorithm: Algorithm = run.algorithm
+        self.sampler = Shuffled(session.train_tasks, run.seed)
+        settings = run.learner.settings
+        horizon = session.schedule.steps * settings["epochs"] * settings["minibatches"]
+        temperature = session.plan.temperature
+        self.learner: Learner = run.learner(session.model, run.algorithm, horizon, temperature)
+        self.step = 0
+        self.checkpoint: Path | None = None
+
+    def start(self, checkpoint: Path | None) -> None:
+        """Begin at step 0, or go on from a checkpoint."""
+        if checkpoint is not None:
+            state = load_state(checkpoint)
+            self.learner.load_state_dict(state["learner"])
+            self.sampler.load_state_dict(state["sampler"])
+            self.report.load_state_dict(state["report"])
+            self.session.policy.version = state["version"]
+            self.step, self.checkpoint = state["step"], checkpoint
+        else:
+            self.save()
+        self.record.begin("train", self.session.schedule.steps)
+
+    def advance(self) -> None:
+        """One step of the line, and what follows from its number."""
+        started = time.perf_counter()
+        groups, metrics = self.collect()
+        played = time.perf_counter()
+        metrics |= describe(groups, played - started)
+        metrics |= self.learn(groups)
+        learned = time.perf_counter()
+        schedule = self.session.schedule
+        done = self.step + 1
+        if schedule.eval_every and done % schedule.eval_every == 0:
+            metrics["eval/success"] = self.report.peek(self.session, done)
+        self.report.account(self.step, metrics, played - started, learned - played)
+        self.record.step(self.step, metrics)
+        self.step = done
+        if done % schedule.checkpoint_every == 0 or done == schedule.steps:
+            self.save()
+
+    def collect(self) -> tuple[list[Group], Metrics]:
+        """Play until `plan.tasks` groups are kept, or the refills run out."""
+        plan, kept, refused = self.session.plan, [], 0
+        for attempt in range(1 + plan.refills):
+            tasks = self.sampler.choose(plan.tasks - len(kept))
+            groups = self.session.sample(tasks, f"{self.step}/{attempt}")
+            self.record.groups(self.step, groups)
+            if self.algorithm.shape is not None:
+                groups = self.algorithm.shape(groups)
+            chosen = [g for g in groups if self.algorithm.keep is None or self.algorithm.keep(g)]
+            kept += chosen
+            refused += len(groups) - len(chosen)
+            if len(kept) == plan.tasks:
+                break
+        return kept, {"train/groups_refused": float(refused)}
+
+    def learn(self, groups: Sequence[Group]) -> Metrics:
+        """Credit, drop what teaches nothing, update, publish."""
+        started = time.perf_counter()
+        table = build_table(groups)
+        if "entropy" in self.algorithm.advantage.needs:
+            table = self.learner.annotate(table)
+        table = table.with_columns(advantage=self.algorithm.advantage(table, groups))
+        live = with_signal(table, self.algorithm)
+        metrics = {"train/live_groups": live.num_groups / max(1, table.num_groups)}
+        if len(live) == 0:
+            return metrics
+        metrics |= self.learner.update(self.learner.annotate(live))
+        self.session.policy.load()
+        read = sum(len(sample.ids) for sample in live.samples)
+        return metrics | {"speed/training": read / (time.perf_counter() - started)}
+
+    def save(self) -> None:
+        """Write a checkpoint of the steps done."""
+        state = {
+            "learner": self.learner.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "report": self.report.state_dict(),
+            "version": self.session.policy.version,
+        }
+        self.checkpoint = save_checkpoint(
+            Path(self.session.run.out), self.step, self.session, state
+        )
+
+
+def with_signal(table: Table, algorithm: Algorithm) -> Table:
+    """The groups whose final credit is not zero everywhere, or all of them under a live penalty."""
+    if algorithm.live_penalty is not None or len(table) == 0:
+        return table
+    credit = (table.advantage != 0).long()
+    signal = torch.zeros(table.num_groups, dtype=torch.long).index_add(0, table.group, credit)
+    return table.select_groups(signal > 0)
+
+
+def describe(groups: Sequence[Group], seconds: float) -> Metrics:
+    """What was played: outcomes, lengths, endings, speeds."""
+    episodes = [episode.main for group in groups for episode in group.episodes]
+    live = [episode for episode in episodes if not episode.status.failed]
+    turns = [turn for episode in live for turn in episode.turns]
+    tokens = sum(len(turn.completion.ids) for turn in turns)
+    surprise = -sum(float(turn.completion.logprobs.sum()) for turn in turns)
+    cut = sum(turn.completion.finish.value == "length" for turn in turns)
+    inside = sum(episode.env_seconds for episode in episodes)
+    count = max(1, len(live))
+    return {
+        "train/success": sum(episode.success for episode in live) / count,
+        "train/reward": sum(episode.reward for episode in live) / count,
+        "train/entropy": surprise / max(1, tokens),
+        "train/turns": len(turns) / count,
+        "train/tokens": tokens / count,
+        "train/truncated": sum(episode.status.truncated for episode in live) / count,
+        "train/turns_cut": cut / max(1, len(turns)),
+        "train/failed_episodes": float(len(episodes) - len(live)),
+        "speed/generation": tokens / seconds,
+        "speed/environment": len(turns) / max(1e-9, inside),
+    }

@@ -1,0 +1,24 @@
+"""The environments that come with agentrl; importing this registers their ids and nothing else."""
+
+from __future__ import annotations
+
+from gymnasium.envs.registration import register, registry
+
+if __name__ == "envs":
+    raise ImportError("import agentrl.envs, not envs: this folder is the package agentrl.envs")
+
+ENVIRONMENTS = {
+    "agentrl/Echo-v0": "agentrl.envs.echo:Echo",
+    "agentrl/Sparql-v0": "agentrl.envs.sparql:Sparql",
+    "agentrl/Sudoku-v0": "agentrl.envs.sudoku:Sudoku",
+}
+
+
+def register_all() -> None:
+    """Register every id of ENVIRONMENTS; calling it again changes nothing."""
+    for name, entry_point in ENVIRONMENTS.items():
+        if name not in registry:
+            register(name, entry_point=entry_point, disable_env_checker=True, order_enforce=False)
+
+
+register_all()

@@ -1,0 +1,6 @@
+"""Question answering over a knowledge graph by writing SPARQL: `agentrl/Sparql-v0`."""
+
+from agentrl.envs.sparql.env import Sparql
+from agentrl.envs.sparql.graph import KnowledgeGraph
+
+__all__ = ["KnowledgeGraph", "Sparql"]

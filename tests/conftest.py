@@ -1,0 +1,46 @@
+"""Fixtures for all tests. One thread, no downloads, nothing left behind."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from hypothesis import settings
+
+from agentrl.backends.tiny import tiny_model, word_tokenizer
+from agentrl.chat import TemplateChat
+
+torch.set_num_threads(1)
+settings.register_profile("agentrl", deadline=None, max_examples=40, derandomize=True)
+settings.load_profile("agentrl")
+
+TEXTS = ("say red green blue pink gold grey teal lime", "you said the word back: right")
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A tokenizer and its chat format, and as many equal models as a test wants."""
+
+    tokenizer: Any
+    chat: TemplateChat
+
+    def fresh(self, seed=0):
+        """A new model with the weights of `seed`: 2 layers of 32, float32."""
+        size = len(self.tokenizer)
+        return tiny_model(size, hidden_size=32, layers=2, heads=2, context=256, seed=seed)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Everything a test needs of a language model."""
+    tokenizer = word_tokenizer(TEXTS)
+    return Tiny(tokenizer, TemplateChat(tokenizer))
+
+
+@pytest.fixture
+def accelerate_anew():
+    """Accelerate remembers its first precision per process: forget it before and after."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)

@@ -1,0 +1,202 @@
+"""SPARQL over an embedded pyoxigraph store that can be stopped.
+
+The engine has no way to cancel a query, so it runs in a child process (this module, run as a
+script) that talks JSON lines over pipes; a query that outlives its limit costs the process, and the
+next query starts a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import re
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentrl.errors import MissingDependencyError, ToolError
+
+MAX_MESSAGE = 160
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a query came back with: rows, a truth value, or the reason why not."""
+
+    variables: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    """Terms in N-Triples notation, in the order of `variables`; '' for unbound."""
+    more: bool = False
+    """Whether rows were cut at the limit."""
+    boolean: bool | None = None
+    """The answer of an ASK."""
+    error: str = ""
+    """The engine's own message with its position, or the limit that was hit."""
+
+
+@dataclass
+class SparqlStore:
+    """A read-only graph. Safe to share between threads: queries take turns.
+
+    Raises:
+        MissingDependencyError: pyoxigraph is not installed.
+    """
+
+    turtle: str
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    query_seconds: float = 5.0
+    max_rows: int = 20
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec("pyoxigraph") is None:
+            raise MissingDependencyError("pyoxigraph", 'pip install "agentrl[sparql]"')
+        self._lock = threading.Lock()
+        self._engine: subprocess.Popen[bytes] | None = None
+
+    def query(self, text: str) -> Result:
+        """Run a query; what is wrong with it is data.
+
+        Raises:
+            ToolError: the engine itself cannot be started.
+        """
+        if calls_out(text):
+            return Result(error="SERVICE is refused: this store answers from its own graph only")
+        with self._lock:
+            if self._engine is None:
+                self._start()
+            answer = self._ask({"query": text, "rows": self.max_rows}, self.query_seconds)
+            if answer is None:
+                self._stop()
+                return Result(
+                    error=f"the query took longer than {self.query_seconds:g} s and was stopped"
+                )
+            return _result(answer)
+
+    def close(self) -> None:
+        """End the engine's process; the next query starts a new one."""
+        with self._lock:
+            self._stop()
+
+    def __del__(self) -> None:
+        if getattr(self, "_engine", None) is not None:
+            self._stop()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "agentrl.tools.sparql"]
+        self._engine = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        load = {"load": self.turtle, "prefixes": dict(self.prefixes)}
+        answer = self._ask(load, START_SECONDS)
+        if answer is None or "error" in answer:
+            self._stop()
+            raise ToolError(f"the SPARQL engine did not load its graph: {answer or 'no answer'}")
+
+    def _ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
+        """One request and its answer, or None when the engine died or took too long."""
+        engine = self._engine
+        if engine is None or engine.stdin is None or engine.stdout is None:
+            return None
+        try:
+            engine.stdin.write(json.dumps(request).encode() + b"\n")
+            engine.stdin.flush()
+        except OSError:
+            return None
+        if not select.select([engine.stdout], [], [], seconds)[0]:
+            return None
+        line = engine.stdout.readline()
+        return json.loads(line) if line else None
+
+    def _stop(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        engine.kill()
+        for pipe in (engine.stdin, engine.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        engine.wait()
+
+
+def calls_out(query: str) -> bool:
+    """Whether the query holds a federated SERVICE call, outside of strings, IRIs and comments."""
+    bare = re.sub(r'"""[\s\S]*?"""|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|<[^<>\s]*>', " ", query)
+    bare = re.sub(r"#.*", " ", bare)
+    return re.search(r"(?<![\w:?$-])SERVICE\b(?!:)", bare, re.IGNORECASE) is not None
+
+
+def _result(answer: Mapping[str, Any]) -> Result:
+    rows = tuple(tuple(row) for row in answer.get("rows", ()))
+    return Result(
+        variables=tuple(answer.get("variables", ())),
+        rows=rows,
+        more=bool(answer.get("more")),
+        boolean=answer.get("boolean"),
+        error=str(answer.get("error", "")),
+    )
+
+
+def _answer(store: Any, prefixes: Mapping[str, str], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Inside the child: one query."""
+    try:
+        found = store.query(request["query"], prefixes=prefixes)
+        if not hasattr(found, "variables"):
+            if type(found).__name__ == "QueryBoolean":
+                return {"boolean": bool(found)}
+            return _take(
+                ([str(t) for t in (q.subject, q.predicate, q.object)] for q in found),
+                ("subject", "predicate", "object"),
+                request["rows"],
+            )
+        names = [str(variable.value) for variable in found.variables]
+        return _take(
+            ([_term(row[name]) for name in names] for row in found), names, request["rows"]
+        )
+    except (
+        SyntaxError,
+        ValueError,
+        OSError,
+        RuntimeError,
+    ) as error:  # the engine's whole vocabulary
+        message = " ".join(str(error).split())
+        return {"error": message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + " ..."}
+
+
+def _term(term: Any) -> str:
+    return "" if term is None else str(term)
+
+
+def _take(rows: Any, names: Sequence[str], limit: int) -> dict[str, Any]:
+    kept: list[list[str]] = []
+    for row in rows:
+        if len(kept) == limit:
+            return {"variables": list(names), "rows": kept, "more": True}
+        kept.append(row)
+    return {"variables": list(names), "rows": kept, "more": False}
+
+
+def _serve() -> None:
+    """The child's whole life: load once, answer lines until the pipe closes."""
+    import pyoxigraph
+
+    store, prefixes = pyoxigraph.Store(), {}
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        if "load" in request:
+            prefixes = request["prefixes"]
+            store.bulk_load(request["load"].encode(), format=pyoxigraph.RdfFormat.TURTLE)
+            answer: dict[str, Any] = {"loaded": len(store)}
+        else:
+            answer = _answer(store, prefixes, request)
+        sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        _serve()
