@@ -40,7 +40,7 @@ test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty 
 	$(PYTHON) -m venv build/wheel-env
 	build/wheel-env/bin/python $(INSTALL) "$$(echo build/wheel/agentrl-*.whl)[sparql,dev]"
 	mkdir -p build/wheel-tests
-	cp -R tests examples docs README.md pyproject.toml build/wheel-tests
+	cp -R $(wildcard tests examples docs README.md pyproject.toml) build/wheel-tests
 	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto
 
 bench: $(VENV)/.test-installed ## every measurement in benchmarks/

@@ -1,4 +1,4 @@
-"""Checkpoints: a `save_pretrained` folder with the optimiser and the run's state beside it, written all or nothing."""
+"""Checkpoints: a `save_pretrained` folder with optimiser and run state, written all or nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEEP = 2
 
 
 def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any]) -> Path:
-    """Write `out/checkpoints/step-N` through a temporary folder, so that a kill leaves the old one whole.
+    """Write `out/checkpoints/step-N` through a temporary folder: a kill leaves the old one whole.
 
     `state` holds `learner` (tensors) and JSON-serialisable entries. Returns the folder.
     """
@@ -56,12 +56,13 @@ def checkpoints(out: Path) -> list[Path]:
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
-    """The state beside a checkpoint's weights. Raises: DataError, naming the file that is broken."""
+    """The state beside a checkpoint's weights. Raises: DataError, naming what is broken."""
     try:
         state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
         state["learner"] = torch.load(checkpoint / "learner.pt", weights_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"the checkpoint {checkpoint} cannot be read ({error}): delete it to go on from the one before"
+            f"the checkpoint {checkpoint} cannot be read ({error}): "
+            "delete it to go on from the one before"
         ) from error
     return state

@@ -17,7 +17,7 @@ class Evaluation:
     """What one pass over some tasks showed."""
 
     successes: dict[str, float]
-    """Task id -> share of its attempts that succeeded; failed attempts (broken environments) are left out."""
+    """Task id -> share of its attempts that succeeded, without failed (broken) attempts."""
     skipped: int
     """Attempts left out."""
     pass_at: dict[int, float]

@@ -1,4 +1,4 @@
-"""What a run amounts to: evaluations before and after, the curve between, and where the time went."""
+"""What a run amounts to: evaluations before and after, the curve between, the seconds spent."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class Report:
         (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         total = sum(self.seconds.values())
         console.print(
-            f"{total:.0f} s in all. Summary {out / 'summary.json'}, curve {out / 'learning_curve.png'}, "
-            f"checkpoint {checkpoint}",
+            f"{total:.0f} s in all. Summary {out / 'summary.json'}, "
+            f"curve {out / 'learning_curve.png'}, checkpoint {checkpoint}",
             soft_wrap=True,
         )
         return summary

@@ -1,10 +1,12 @@
-"""What a `Run` becomes: its environments, model, policy and rollout, put together once and used by every verb."""
+"""What a `Run` becomes: environments, model, policy and rollout, put together for all verbs."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+
+from transformers.utils import logging as transformers_logging
 
 from agentrl.agents.chat import ChatAgent, Limits
 from agentrl.backends.hf import HFPolicy
@@ -25,6 +27,7 @@ class Session:
     """The live objects of one run. `model_path` overrides where the weights come from."""
 
     def __init__(self, run: Run, model_path: str | None = None) -> None:
+        transformers_logging.disable_progress_bar()
         self.run = run
         self.plan: Plan = run.rollout()
         self.schedule: Schedule = run.train()

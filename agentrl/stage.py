@@ -65,7 +65,6 @@ class EnvStage:
     async def _call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        started = time.perf_counter()
         self._jobs.put((loop, future, function, arguments))
         try:
             return await asyncio.wait_for(future, self.deadline_seconds)
@@ -81,8 +80,6 @@ class EnvStage:
         except Exception as error:  # a foreign environment may raise anything; it becomes data
             self.broken = True
             raise EnvError(f"{name} raised {type(error).__name__}: {error}") from error
-        finally:
-            self.seconds += time.perf_counter() - started
 
     def _nonsense(self, name: str, answer: Any, wanted: str) -> EnvError:
         self.broken = True
@@ -91,10 +88,12 @@ class EnvStage:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             loop, future, function, arguments = job
+            started = time.perf_counter()
             try:
                 result, error = function(*arguments), None
             except Exception as raised:  # handed to the caller, who names it
                 result, error = None, raised
+            self.seconds += time.perf_counter() - started
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, future, result, error)
 

@@ -1,4 +1,7 @@
-"""Supervised warm start: imitate the environment's expert on the same rollout, table and learner as everything else."""
+"""Supervised warm start: imitate the environment's expert.
+
+The rollout, the table and the learner are those of everything else.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Synthetic groups, tables and learners: what the tests are about, without a model or an environment.
+"""Synthetic groups, tables and learners: what the tests are about, without an environment.
 
-pytest puts this folder on `sys.path` because `conftest.py` lies in it, so `from builders import ...`
+pytest puts this folder on `sys.path` because `conftest.py` lies in it, so `from builders import x`
 also works from a copy of the tests that runs against an installed wheel.
 """
 
@@ -96,7 +96,7 @@ def random_lengths(rng):
 
 
 def mixed_groups(seed=0):
-    """Three groups with every edge: an empty attempt, a silent turn, a fork, a failure, a sub-agent."""
+    """Every edge: an empty attempt, a silent turn, a fork, a failure, a sub-agent; three groups."""
     rng = np.random.default_rng(seed)
     odd = conversation(rng, [3, 0], reward=0.5)
     helper = conversation(rng, [2, 2], agent="helper")
@@ -143,7 +143,14 @@ def gradients(learner, table):
     for loss, _ in learner.losses(table):
         loss.backward()
     trained = [p for p in learner.model.parameters() if p.requires_grad]
-    return torch.cat([p.grad.flatten().clone() for p in trained])
+    found = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    return torch.cat([gradient.flatten() for gradient in found])
+
+
+def error(found, expected):
+    """The largest difference as a share of the largest number."""
+    assert float(expected.abs().max()) > 0, "nothing to compare: the gradient is zero"
+    return float((found - expected).abs().max() / expected.abs().max())
 
 
 def weights(model):
@@ -152,7 +159,7 @@ def weights(model):
 
 
 def plain_logprobs(model, table, temperature=1.0):
-    """Each row's log-prob by one plain forward per sample, shifted by hand: what layouts must equal."""
+    """Each row's log-prob by one plain forward per sample, shifted by hand."""
     answer = torch.zeros(len(table))
     with torch.no_grad():
         for number, sample in enumerate(table.samples):

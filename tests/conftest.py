@@ -1,5 +1,6 @@
 """Fixtures for all tests. One thread, no downloads, nothing left behind."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import settings
 from agentrl.backends.tiny import tiny_model, word_tokenizer
 from agentrl.chat import TemplateChat
 
+os.environ.setdefault("ACCELERATE_USE_CPU", "true")  # equal numbers, whatever the machine has
 torch.set_num_threads(1)
 settings.register_profile("agentrl", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("agentrl")

@@ -1,10 +1,10 @@
 """Golden cases -> the callables that training runs.
 
-`BINDINGS[(name, piece)](**options, **inputs, groups=...)` returns the outputs by name. An adapter only
-reshapes: it builds the groups or the table that the case describes, calls the part that fills the
-record's slot (options are the part's arguments, so a wrong one is an error), and reads rows back as
-nested lists `[group][attempt]...`. To add a paper, add its pieces to the dict at the end, mostly with
-the helpers that are here.
+`BINDINGS[(name, piece)](**options, **inputs, groups=...)` returns the outputs by name. An adapter
+only reshapes: it builds the groups or the table that the case describes, calls the part that fills
+the record's slot (options are the part's arguments, so a wrong one is an error), and reads rows
+back as nested lists `[group][attempt]...`. To add a paper, add its pieces to the dict at the end,
+mostly with the helpers that are here.
 """
 
 import math
@@ -78,7 +78,7 @@ def flat(values):
 
 
 def with_probes(table):
-    """The table plus one row for every attempt without any, to read what such an attempt is given."""
+    """The table plus one row for every attempt without any, to read what it is given."""
     empty = torch.bincount(table.episode, minlength=table.count("episode")) == 0
     episodes = empty.nonzero()[:, 0]
     probes = {"episode": episodes, "group": table.owner["episode"][episodes]}

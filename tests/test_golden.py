@@ -27,9 +27,12 @@ def differences(expected, actual, tolerance, path=""):
     elif isinstance(expected, list):
         if len(expected) != len(actual):
             return [f"{path}: {actual} has not {len(expected)} elements"]
-        pairs = [(e, a, f"{path}[{i}]") for i, (e, a) in enumerate(zip(expected, actual, strict=True))]
+        pairs = [
+            (e, a, f"{path}[{i}]") for i, (e, a) in enumerate(zip(expected, actual, strict=True))
+        ]
     elif isinstance(expected, (str, bool)) or expected is None:
-        return [] if actual is expected or actual == expected else [f"{path}: {actual!r}"]
+        same = type(actual) is type(expected) and actual == expected
+        return [] if same else [f"{path}: {actual!r} is not {expected!r}"]
     else:
         close = math.isfinite(actual) and abs(actual - expected) <= tolerance
         return [] if close else [f"{path}: {actual!r} is not {expected!r}"]
@@ -38,10 +41,11 @@ def differences(expected, actual, tolerance, path=""):
 
 def check(name, piece):
     """All cases of one paper's piece; what `test_faults.py` turns against a broken library."""
-    for case in FILES[name]["cases"]:
-        if case["piece"] == piece:
-            found = differences(case["expect"], outputs(name, case), case["tolerance"])
-            assert not found, f"{case['title']}: {found}"
+    cases = [case for case in FILES[name]["cases"] if case["piece"] == piece]
+    assert cases, f"no case of {name} is about {piece}"
+    for case in cases:
+        found = differences(case["expect"], outputs(name, case), case["tolerance"])
+        assert not found, f"{case['title']}: {found}"
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{n}-{c['title']}" for n, c in CASES])

@@ -21,7 +21,6 @@ from typing import Any
 
 from agentrl.errors import MissingDependencyError, ToolError
 
-MAX_MESSAGE = 160
 START_SECONDS = 60.0
 
 
@@ -52,6 +51,8 @@ class SparqlStore:
     prefixes: Mapping[str, str] = field(default_factory=dict)
     query_seconds: float = 5.0
     max_rows: int = 20
+    error_chars: int = 160
+    """Length at which the engine's messages are cut: they list every token it would accept."""
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("pyoxigraph") is None:
@@ -70,7 +71,8 @@ class SparqlStore:
         with self._lock:
             if self._engine is None:
                 self._start()
-            answer = self._ask({"query": text, "rows": self.max_rows}, self.query_seconds)
+            request = {"query": text, "rows": self.max_rows, "chars": self.error_chars}
+            answer = self._ask(request, self.query_seconds)
             if answer is None:
                 self._stop()
                 return Result(
@@ -164,7 +166,8 @@ def _answer(store: Any, prefixes: Mapping[str, str], request: Mapping[str, Any])
         RuntimeError,
     ) as error:  # the engine's whole vocabulary
         message = " ".join(str(error).split())
-        return {"error": message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + " ..."}
+        limit = request["chars"]
+        return {"error": message if len(message) <= limit else message[:limit] + " ..."}
 
 
 def _term(term: Any) -> str:

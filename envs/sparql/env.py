@@ -53,6 +53,7 @@ class Sparql(TextEnv):
         max_turns: int = 6,
         max_rows: int = 10,
         query_seconds: float = 5.0,
+        error_chars: int = 160,
         expert_retry: float = 0.25,
         prompt: Literal["full", "short"] = "full",
         reward_weights: Mapping[str, float] | None = None,
@@ -67,7 +68,7 @@ class Sparql(TextEnv):
         self.system_prompt = PROMPTS[prompt]
         self.reward_weights = {"solved": 1.0} if reward_weights is None else reward_weights
         self.graph = knowledge_graph(graph_seed, triples)
-        self.store = _store(graph_seed, triples, query_seconds, max_rows)
+        self.store = _store(graph_seed, triples, query_seconds, max_rows, error_chars)
         self.result: Result | None = None
 
     # ---- tasks ----
@@ -128,12 +129,15 @@ class Sparql(TextEnv):
         return f"<query>{chain_query(self.data['entity'], order)}</query>"
 
     def corpus(self) -> Iterator[str]:
-        """Every name a question, a query or a result can hold: what a tokenizer should know."""
+        """Every name that questions, queries and results hold, and the engine's usual errors."""
         for names in self.graph.entities.values():
             for name in names:
                 yield f" :{name}"
         for relation in SCHEMA:
             yield f":{relation.name} " + " ".join(relation.phrases)
+        words = chain_query(*_chains(self.graph, self.hops)[0]).split()
+        for cut in range(1, len(words)):
+            yield show(self.store.query(" ".join(words[:cut] + words[cut + 1 :])))
 
 
 def question(graph: KnowledgeGraph, entity: str, relations: tuple[str, ...]) -> dict[str, Any]:
@@ -191,9 +195,17 @@ def answer_set(text: str) -> set[str]:
 
 
 @lru_cache(maxsize=8)
-def _store(graph_seed: int, triples: int, query_seconds: float, max_rows: int) -> SparqlStore:
+def _store(
+    graph_seed: int, triples: int, query_seconds: float, max_rows: int, error_chars: int
+) -> SparqlStore:
     turtle = knowledge_graph(graph_seed, triples).turtle()
-    return SparqlStore(turtle, PREFIXES, query_seconds=query_seconds, max_rows=max_rows)
+    return SparqlStore(
+        turtle,
+        PREFIXES,
+        query_seconds=query_seconds,
+        max_rows=max_rows,
+        error_chars=error_chars,
+    )
 
 
 _CHAINS: dict[tuple[int, tuple[int, ...]], list[tuple[str, tuple[str, ...]]]] = {}

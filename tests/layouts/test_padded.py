@@ -1,4 +1,4 @@
-"""The padded layout answers each row's log-prob and entropy as one plain forward per sample does."""
+"""The padded layout gives each row the log-prob and entropy of one plain forward per sample."""
 
 import numpy as np
 import pytest

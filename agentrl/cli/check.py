@@ -1,0 +1,72 @@
+"""`agentrl check CONFIG`: resolve everything, play one scripted episode, print the loss as a formula."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+
+import typer
+
+from agentrl.algorithms.base import Algorithm, Part
+from agentrl.config import load_run
+from agentrl.env import TextEnv
+from agentrl.errors import ConfigError
+
+
+def check(config: str, overrides: Sequence[str]) -> None:
+    """Print what a run would do. Raises: AgentRLError on the first thing that cannot work."""
+    import yaml
+
+    run = load_run(config, overrides)
+    typer.echo(yaml.safe_dump(run.resolved(), sort_keys=False))
+    scripted_episode(run.make_env(), run.rollout.settings["attempts"])
+    typer.echo("loss = sum over tokens of weight * (token loss + penalty)")
+    for line in formulas(run.algorithm):
+        typer.echo(f"  {line}")
+
+
+def scripted_episode(env: TextEnv, attempts: int) -> None:
+    """Play one training task with the oracle and show the conversation. Raises: ConfigError."""
+    task = env.tasks("train", 1, 0)[0]
+    text, info = env.reset(seed=task.seed, options={"task": task})
+    typer.echo(f"task {task.id} ({env.id}), {attempts} attempts per group in training")
+    lines = [("system", str(info.get("system", ""))), ("env", text)]
+    over, total = False, 0.0
+    try:
+        while not over:
+            action = env.oracle()
+            text, reward, terminated, truncated, info = env.step(action)
+            lines += [("oracle", action), ("env", text)]
+            total += reward
+            over = terminated or truncated
+    except NotImplementedError:
+        typer.echo("  no oracle: nothing played")
+    for who, said in lines:
+        if said:
+            typer.echo(f"  {who}: " + said.replace("\n", "\n    "))
+    if over and not info["success"]:
+        raise ConfigError(
+            f"the oracle of {env.id} did not solve its own task {task.id}: reward {total:g}"
+        )
+    typer.echo(f"  reward {total:g}, parts {dict(info.get('parts', {}))}\n")
+
+
+def formulas(algorithm: Algorithm) -> list[str]:
+    """One line per live slot, from its docstring's `Formula:` with the run's numbers in it."""
+    slots = {name: part for name, part in algorithm.parts.items() if name != "penalty"}
+    if algorithm.live_penalty is not None:
+        slots["penalty"] = algorithm.live_penalty
+    return [f"{name:<10} {part.name}: {formula(part)}" for name, part in slots.items()]
+
+
+def formula(part: Part) -> str:
+    """A part's formula with its settings filled in."""
+    document = inspect.getdoc(part.function) or ""
+    found = re.search(r"^Formula: (.*?)(?=\n\n|\Z)", document, re.MULTILINE | re.DOTALL)
+    if found is None:
+        return document.split("\n")[0]
+    text = " ".join(found.group(1).split())
+    for name, value in part.settings.items():
+        text = text.replace("{" + name + "}", str(value))
+    return text
