@@ -22,10 +22,11 @@ train: $(VENV)/.train-installed ## a small model learns to query a graph: warm s
 test: $(VENV)/.test-installed ## all tests, without a network
 	$(OFFLINE) $(BIN)/python -m pytest -n auto
 
-check: $(VENV)/.test-installed typecheck ## lint, format, types, spelling
+check: $(VENV)/.test-installed ## lint, format, spelling, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	@$(MAKE) --no-print-directory typecheck
 
 # mypy follows folders, not setuptools' package-dir: it gets a tree of links in the wheel's shape.
 typecheck: $(VENV)/.test-installed

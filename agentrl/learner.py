@@ -126,13 +126,12 @@ class Learner:
             yield self._loss(table, batch)
 
     def _loss(self, table: Table, batch: MicroBatch) -> tuple[torch.Tensor, Metrics]:
-        logprobs, _ = forward(self.model, batch, temperature=self.temperature)
+        wanted = self.algorithm.wants_live_entropy
+        logprobs, entropy = forward(self.model, batch, temperature=self.temperature, entropy=wanted)
         if self.on_policy:
             table.columns["old"][batch.rows] = logprobs.detach().cpu()
-        view = View(table, batch.rows, logprobs)
-        terms = self.algorithm.loss(view)
-        if self.algorithm.live_penalty is not None:
-            terms = terms + self.algorithm.live_penalty(view)
+        view = View(table, batch.rows, logprobs, entropy)
+        terms = torch.stack([part(view) for part in self.algorithm.live_parts]).sum(0)
         gap = (view.old - view.behaviour).abs()
         view.log("gap", gap)
         share = view.weight.abs() / table.weight.abs().sum().clamp(min=1e-30).to(view.weight.device)

@@ -27,7 +27,7 @@ class Session:
     """The live objects of one run. `model_path` overrides where the weights come from."""
 
     def __init__(self, run: Run, model_path: str | None = None) -> None:
-        transformers_logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.run = run
         self.plan: Plan = run.rollout()
         self.schedule: Schedule = run.train()
@@ -72,7 +72,8 @@ class Session:
 
     def demonstrations(self, episodes: int) -> list[Group]:
         """Expert episodes, one per training task, going round the pool as often as needed."""
-        rounds, groups = 0, []
+        groups: list[Group] = []
+        rounds = 0
         while len(groups) < episodes:
             tasks = self.train_tasks[: episodes - len(groups)]
             groups += self.play(tasks, 1, expert(self.chat), f"{self.run.seed}/expert/{rounds}")

@@ -242,7 +242,8 @@ class View:
         self.table = table
         self.rows = rows
         self.logprobs = logprobs
-        self.entropy = entropy
+        if entropy is not None:
+            self.entropy = entropy
         self.logs: dict[str, torch.Tensor] = {}
 
     def __getattr__(self, name: str) -> torch.Tensor:

@@ -65,7 +65,8 @@ def warm_up(session: Session, record: Recorder, report: Report) -> None:
     if warm is not None:
         with report.timed("warm_start"):
             record.begin("warm start", warm.settings["steps"])
-            warm(session.model, session.demonstrations, session.run.seed, record.step)
+            precision = session.run.learner.settings["precision"]
+            warm(session.model, session.demonstrations, session.run.seed, record.step, precision)
             session.policy.load()
     report.look("before", session)
 
@@ -138,14 +139,15 @@ class Trainer:
         """Credit, drop what teaches nothing, update, publish."""
         started = time.perf_counter()
         table = build_table(groups)
-        if "entropy" in self.algorithm.advantage.needs:
+        early = bool(self.algorithm.advantage.needs)
+        if early:
             table = self.learner.annotate(table)
         table = table.with_columns(advantage=self.algorithm.advantage(table, groups))
         live = with_signal(table, self.algorithm)
         metrics = {"train/live_groups": live.num_groups / max(1, table.num_groups)}
         if len(live) == 0:
             return metrics
-        metrics |= self.learner.update(self.learner.annotate(live))
+        metrics |= self.learner.update(live if early else self.learner.annotate(live))
         self.session.policy.load()
         read = sum(len(sample.ids) for sample in live.samples)
         return metrics | {"speed/training": read / (time.perf_counter() - started)}

@@ -6,7 +6,7 @@ The rollout, the table and the learner are those of everything else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ def warm_start(
     demonstrations: Callable[[int], Sequence[Group]],
     seed: int,
     report: Callable[[int, Metrics], None],
+    precision: Literal["no", "bf16"] = "no",
     *,
     episodes: int = 4096,
     steps: int = 600,
@@ -53,6 +54,7 @@ def warm_start(
         warmup_steps=warmup_steps,
         schedule="linear",
         max_grad_norm=max_grad_norm,
+        precision=precision,
     )
     rng = np.random.default_rng(seed)
     for step in range(steps):

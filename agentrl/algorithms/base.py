@@ -161,7 +161,18 @@ class Algorithm:
         return self.penalty if on else None
 
     @property
+    def live_parts(self) -> tuple[Part, ...]:
+        """What runs on the live model: the loss, and the penalty if it is switched on."""
+        return (self.loss,) if self.live_penalty is None else (self.loss, self.live_penalty)
+
+    @property
     def needs(self) -> set[str]:
-        """Columns that any live part asks for."""
-        live = [part for name, part in self.parts.items() if name != "penalty"]
-        return {column for p in [*live, self.live_penalty] if p is not None for column in p.needs}
+        """Columns that must be made before the step; live parts see the live entropy instead."""
+        early = [part for name, part in self.parts.items() if name not in ("loss", "penalty")]
+        asked = {column for p in early for column in p.needs}
+        return asked | {c for p in self.live_parts for c in p.needs if c != "entropy"}
+
+    @property
+    def wants_live_entropy(self) -> bool:
+        """Whether the loss or the penalty differentiates through the entropy."""
+        return any("entropy" in part.needs for part in self.live_parts)

@@ -1,48 +1,35 @@
 """The in-process engine: batched generation with any Hugging Face causal language model.
 
-    requests of all episodes -> one batch -> prefill what is new -> decode column by column -> completions
+    requests of all episodes -> one batch (`batch.py`) -> completions
 
-Sampling is by inverse CDF with draws that belong to the request, so what is sampled does not depend on what else is in the
-batch, and the reported log-probs are of exactly the distribution that was sampled from. Rows are left-aligned to the last
-column (ordinary left padding, no gaps); a row with fewer new tokens than the others feeds some of its cached ones again.
+One thread collects what the episodes in play ask for and completes it together. A request that
+cannot be served fails alone; a model that fails, fails the requests of that batch and no others.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from agentrl.backends.cache import PrefixStore, batch_cache
-from agentrl.backends.fused import FusedDecoder, ModelDecoder, decoder
+from agentrl.backends.batch import Batch, Request, make_request
+from agentrl.backends.cache import PrefixStore
+from agentrl.backends.fused import decoder
 from agentrl.errors import PolicyError
 from agentrl.protocols import Chat
-from agentrl.types import Completion, Finish, Ids, Sampling, Source, Span, join
+from agentrl.types import Completion, Finish, Sampling, Span
 
-
-@dataclass(eq=False, slots=True)
-class Request:
-    """One completion being made."""
-
-    ids: Ids
-    """The context `[T]`."""
-    prefix: int
-    """Tokens of the context that an earlier completion may have left in the store."""
-    sampling: Sampling
-    draws: Any = None
-    sampled: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    done: bool = False
-    future: Any = None
-    loop: Any = None
+ATTENTION = {"full_attention", "sliding_attention"}
+"""Layer types whose whole state is one key and one value per token."""
 
 
 class HFPolicy:
@@ -160,139 +147,3 @@ def _settle(future: asyncio.Future[Completion], answer: Completion | PolicyError
         future.set_exception(answer)
     else:
         future.set_result(answer)
-
-
-def make_request(context: tuple[Span, ...], sampling: Sampling) -> Request:
-    """A request with its own draws; its reusable prefix ends before the last sampled token."""
-    last = max((i for i, span in enumerate(context) if span.source is Source.SAMPLED), default=-1)
-    prefix = max(0, sum(len(span.ids) for span in context[: last + 1]) - 1)
-    draws = np.random.Generator(np.random.Philox(sampling.seed)).random(sampling.max_tokens)
-    return Request(ids=join(context), prefix=prefix, sampling=sampling, draws=draws)
-
-
-def sample(
-    logits: torch.Tensor, temperature: torch.Tensor, draws: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw one token per row by inverse CDF, or take the most likely one at temperature 0.
-
-    `logits [B, V]`, `temperature [B]`, `draws [B]` in [0, 1) -> ids `[B]` and their log-probs `[B]` in nats under the
-    distribution drawn from (untempered where greedy).
-    """
-    greedy = temperature == 0
-    scaled = logits.float() / torch.where(greedy, 1.0, temperature)[:, None]
-    probabilities = scaled.softmax(-1)
-    cdf = probabilities.cumsum(-1, dtype=torch.float64)
-    ids = torch.searchsorted(cdf, (draws * cdf[:, -1])[:, None], right=True)[:, 0]
-    ids = ids.clamp_(max=logits.shape[-1] - 1)
-    if bool(greedy.any()):
-        ids = torch.where(greedy, logits.argmax(-1), ids)
-    return ids, probabilities.gather(-1, ids[:, None])[:, 0].log()
-
-
-class Batch:
-    """One batch from prefill to the last end token. Rows that end leave it; their states go to the store."""
-
-    def __init__(
-        self,
-        decoder: FusedDecoder | ModelDecoder,
-        store: PrefixStore,
-        requests: Sequence[Request],
-        end_ids: frozenset[int],
-    ) -> None:
-        self.decoder = decoder
-        self.model = decoder.model
-        self.store = store
-        self.rows = list(requests)
-        self.device = next(decoder.model.parameters()).device
-        self.ends = torch.tensor(sorted(end_ids), device=self.device)
-        self.longest = max(len(row.ids) for row in self.rows)
-        self.columns = self.longest + max(row.sampling.max_tokens for row in self.rows)
-
-    def run(self) -> None:
-        """Prefill, then decode until every row has ended."""
-        logits = self._prefill()
-        step = 0
-        while True:
-            ids, logprobs = sample(logits, self.temperature, self.draws[:, step])
-            step += 1
-            going = self._record(ids, logprobs, step)
-            if not going.any():
-                break
-            if going.sum() <= 0.7 * len(self.rows):
-                ids = ids[going]
-                self._keep(going)
-            logits = self._forward(ids[:, None], self.position[:, None])
-            self.position += 1
-
-    def _prefill(self) -> torch.Tensor:
-        """Feed what no cache holds; every row feeds equally many tokens, ending in its last one."""
-        found = [
-            self.store.find(row.ids[: row.prefix]) if row.prefix else None for row in self.rows
-        ]
-        new = max(
-            len(r.ids) - (r.prefix if f is not None else 0)
-            for r, f in zip(self.rows, found, strict=True)
-        )
-        filled = self.longest - new
-        self._allocate(filled)
-        ids = torch.zeros(len(self.rows), new, dtype=torch.long)
-        for i, (row, states) in enumerate(zip(self.rows, found, strict=True)):
-            kept = max(0, len(row.ids) - new)
-            if kept and states is not None:
-                self.memory[:, :, i, :, filled - kept : filled] = states[:, :, :, :kept]
-            fed = row.ids[kept:]
-            ids[i, new - len(fed) :] = torch.from_numpy(fed)
-            self.mask[i, : self.longest - len(row.ids)] = 0
-        positions = (self.mask[:, : self.longest].cumsum(-1) - 1).clamp_(min=0)
-        self.position = positions[:, -1] + 1
-        return self._forward(ids.to(self.device), positions[:, filled:])
-
-    def _allocate(self, filled: int) -> None:
-        config = self.model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        head_dim = (
-            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        )
-        shape = (config.num_hidden_layers, len(self.rows), heads, self.columns, head_dim)
-        self.memory, self.cache = batch_cache(shape, self.model.dtype, self.device)
-        for layer in self.cache.layers:
-            layer.filled = filled
-        self.mask = torch.ones(len(self.rows), self.columns, dtype=torch.long, device=self.device)
-        draws = np.zeros((len(self.rows), max(len(row.draws) for row in self.rows)))
-        for i, row in enumerate(self.rows):
-            draws[i, : len(row.draws)] = row.draws
-        self.draws = torch.from_numpy(draws).to(self.device)
-        temperature = [row.sampling.temperature for row in self.rows]
-        self.temperature = torch.tensor(temperature, device=self.device)
-
-    def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        columns = self.cache.get_seq_length() + ids.shape[1]
-        return self.decoder(ids, positions, self.mask[:, :columns], self.cache)
-
-    def _record(self, ids: torch.Tensor, logprobs: torch.Tensor, step: int) -> torch.Tensor:
-        """Write the drawn tokens down; returns which rows go on."""
-        ended = torch.isin(ids, self.ends).tolist()
-        drawn = list(zip(ids.tolist(), logprobs.tolist(), ended, strict=True))
-        for i, (row, (token, logprob, end)) in enumerate(zip(self.rows, drawn, strict=True)):
-            if row.done:
-                continue
-            row.sampled.append(token)
-            row.logprobs.append(logprob)
-            if end or step == row.sampling.max_tokens:
-                row.done = True
-                self._store(i, row)
-        return torch.tensor([not row.done for row in self.rows], device=self.device)
-
-    def _store(self, i: int, row: Request) -> None:
-        ids = np.concatenate([row.ids, np.array(row.sampled[:-1], np.int64)])
-        filled = self.cache.get_seq_length()
-        layers = [layer.buffer[:, i, :, filled - len(ids) : filled] for layer in self.cache.layers]
-        self.store.put(ids, torch.stack(layers))
-
-    def _keep(self, going: torch.Tensor) -> None:
-        index = going.nonzero()[:, 0]
-        self.rows = [self.rows[i] for i in index.tolist()]
-        self.mask, self.draws = self.mask[index], self.draws[index]
-        self.position, self.temperature = self.position[index], self.temperature[index]
-        for layer in self.cache.layers:
-            layer.keep(index)

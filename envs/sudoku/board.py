@@ -95,6 +95,14 @@ class Board:
         shown = [str(digit or ".") for digit in self.digits]
         return "\n".join(" ".join(shown[at : at + size]) for at in range(0, len(shown), size))
 
+    def listing(self) -> str:
+        """Every cell as a placement, 0 where empty: `r1c1=0 r1c2=3 ...`."""
+        cells = (divmod(cell, self.shape.size) for cell in range(len(self.digits)))
+        return " ".join(
+            f"r{row + 1}c{column + 1}={digit}"
+            for (row, column), digit in zip(cells, self.digits, strict=True)
+        )
+
 
 def choose(board: Board) -> tuple[int, int]:
     """The cell that a solver fills next and the mask of its digits; (-1, 0) on a full board.

@@ -56,7 +56,9 @@ class Sudoku(TextEnv):
         check: whether a placement is held against the visible digits or the solution.
         placements_per_turn: those of a turn beyond it are rejected; None is no limit.
         reward_weights: weight of each part in the reward; None is `{"solved": 1.0}`.
+        prompt: `full` explains the game; `short` shows the board alone, for tiny models.
         show_board: whether every reply ends with the board, not the first only.
+        notation: the board as a `grid` of digits, or as `cells` written like placements.
         expert_skill: probability that the expert knows the right digit of a cell.
         render_mode: `ansi` or None.
 
@@ -76,6 +78,8 @@ class Sudoku(TextEnv):
         placements_per_turn: int | None = None,
         reward_weights: Mapping[str, float] | None = None,
         show_board: bool = True,
+        notation: Literal["grid", "cells"] = "grid",
+        prompt: Literal["full", "short"] = "full",
         expert_skill: float = 0.5,
         render_mode: str | None = None,
     ) -> None:
@@ -93,6 +97,8 @@ class Sudoku(TextEnv):
         for part in self.reward_weights:
             _one_of("reward_weights", part, PARTS)
         self.show_board = show_board
+        self.notation = _one_of("notation", notation, ("grid", "cells"))
+        self.prompt = prompt
         self.expert_skill = expert_skill
         if not 0 <= expert_skill <= 1:
             raise ConfigError(f"expert_skill={expert_skill!r}: give a probability from 0 to 1")
@@ -153,11 +159,13 @@ class Sudoku(TextEnv):
         self.filled: dict[int, None] = {}
         self.max_turns = self._turns(len(self.puzzle.canonical))
         self.size = self.puzzle.shape.size
+        if self.prompt == "short":
+            return self._shown()
         high, wide = self.puzzle.shape.box
         return (
             f"Fill this {self.size}x{self.size} Sudoku: each row, column and {high}x{wide} box "
             f"holds 1 to {self.size} once. Write r1c2=3 to put 3 in row 1, column 2, "
-            f"and r1c2=0 to empty it.\n{self.board}"
+            f"and r1c2=0 to empty it.\n{self._shown()}"
         )
 
     def act(self, text: str) -> Reply:
@@ -224,10 +232,14 @@ class Sudoku(TextEnv):
         if len(reasons) > MAX_REASONS:
             lines.append(f"{len(reasons) - MAX_REASONS} more rejected")
         left = len(self.board.blanks())
-        lines.append(f"{left} cells left" if left else "solved")
+        if self.prompt == "full" or not lines:
+            lines.append(f"{left} cells left" if left else "solved")
         if self.show_board:
-            lines.append(str(self.board))
+            lines.append(self._shown())
         return "\n".join(lines)
+
+    def _shown(self) -> str:
+        return str(self.board) if self.notation == "grid" else self.board.listing()
 
     # ---- players ----------------------------------------------------------------------------
 
