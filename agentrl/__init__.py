@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentrl.algorithms import algorithm
     from agentrl.algorithms.base import Algorithm, Part, part
-    from agentrl.config import Run, load_run
+    from agentrl.config import Run, build_run, load_run
     from agentrl.env import Reply, TextEnv, make, register
     from agentrl.errors import (
         AgentRLError,
@@ -72,6 +72,7 @@ __all__ = [
     "Turn",
     "View",
     "algorithm",
+    "build_run",
     "load_run",
     "make",
     "part",
@@ -82,7 +83,7 @@ __all__ = [
 _HOMES = {
     "algorithms": "algorithm",
     "algorithms.base": "Algorithm Part part",
-    "config": "Run load_run",
+    "config": "Run build_run load_run",
     "env": "Reply TextEnv make register",
     "errors": "AgentRLError ConfigError DataError EnvError PolicyError ToolError",
     "evaluate": "Evaluation",

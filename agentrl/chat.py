@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agentrl.errors import PolicyError
+from agentrl.errors import PolicyError, boundary
 from agentrl.types import Ids, Message, Source, Span
 
 SENTINEL = "sentinel7"
@@ -34,10 +34,7 @@ class TemplateChat:
                 "set tokenizer.chat_template and save it"
             )
         self.tokenizer = tokenizer
-        self.end_ids = self._find_end_ids()
-        self.end_id: int = (
-            tokenizer.eos_token_id if tokenizer.eos_token_id in self.end_ids else min(self.end_ids)
-        )
+        self.end_id, self.end_ids = self._find_ends()
         self._prove()
 
     def opening(self, messages: Sequence[Message]) -> tuple[Span, ...]:
@@ -64,11 +61,12 @@ class TemplateChat:
 
     def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
         conversation = [message._asdict() for message in messages]
-        return str(
-            self.tokenizer.apply_chat_template(
-                conversation, tokenize=False, add_generation_prompt=generation
+        with boundary(PolicyError, "the chat template refuses the conversation"):
+            return str(
+                self.tokenizer.apply_chat_template(
+                    conversation, tokenize=False, add_generation_prompt=generation
+                )
             )
-        )
 
     def _delta(self, message: Message, *, closed: bool) -> str:
         conversation = [PROBE[0], Message("assistant", SENTINEL), message]
@@ -97,19 +95,22 @@ class TemplateChat:
             if len(piece)
         )
 
-    def _find_end_ids(self) -> frozenset[int]:
-        """Special tokens that end a turn: the template's behind assistant text, the model's own."""
+    def _find_ends(self) -> tuple[int, frozenset[int]]:
+        """The token that ends a turn, and all that do: the template's own first, the model's too.
+
+        They differ for base models, whose template closes a turn with another token than EOS.
+        """
         text = self._render([PROBE[0], Message("assistant", SENTINEL)], generation=False)
         after = self.tokenizer.encode(text.partition(SENTINEL)[2], add_special_tokens=False)
         special = set(self.tokenizer.all_special_ids)
-        ends = {self.tokenizer.eos_token_id, *after[:1]} & special
+        ends = [end for end in (*after[:1], self.tokenizer.eos_token_id) if end in special]
         if not ends:
             raise PolicyError(
                 f"the chat template of {self.tokenizer.name_or_path!r} ends an assistant's turn "
                 "with no special token, so a policy could not end it: "
                 "set tokenizer.eos_token to the token that ends a turn"
             )
-        return frozenset(ends)
+        return ends[0], frozenset(ends)
 
     def _prove(self) -> None:
         """Check that opening + completion + delta is the template's rendering of the whole."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from agentrl.errors import DataError
+from agentrl.errors import DataError, boundary
 from agentrl.session import Session
 
 KEEP = 2
@@ -40,14 +41,32 @@ def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any
     return final
 
 
-def set_aside(out: Path) -> None:
-    """Move an earlier run's folder out of the way: `runs/x` becomes `runs/x.1`, `runs/x.2`, ..."""
+def writable(out: Path) -> None:
+    """Make the parents of a run's folder, and see that the folder itself can be a run's.
+
+    Raises:
+        DataError: a file is in the way, or a folder that holds something else.
+    """
+    with boundary(DataError, f"cannot write to out={str(out)!r}, give another folder"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        found = [path.name for path in out.iterdir()] if out.exists() else []
+    if found and not {"run.yaml", "metrics.jsonl"} & set(found):
+        raise DataError(
+            f"out={str(out)!r} holds {sorted(found)[0]!r} but no run: give a new or empty folder"
+        )
+
+
+def set_aside(out: Path) -> Path | None:
+    """Move an earlier run out of the way: `runs/x` becomes `runs/x.1`, `runs/x.2`, ...
+
+    Returns where to; None if there was none.
+    """
     if not out.exists() or not any(out.iterdir()):
-        return
+        return None
     number = 1
-    while out.with_name(f"{out.name}.{number}").exists():
+    while (free := out.with_name(f"{out.name}.{number}")).exists():
         number += 1
-    out.rename(out.with_name(f"{out.name}.{number}"))
+    return out.rename(free)
 
 
 def checkpoints(out: Path) -> list[Path]:
@@ -56,13 +75,30 @@ def checkpoints(out: Path) -> list[Path]:
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
-    """The state beside a checkpoint's weights. Raises: DataError, naming what is broken."""
-    try:
-        state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text())
-        state["learner"] = torch.load(checkpoint / "learner.pt", weights_only=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"the checkpoint {checkpoint} cannot be read ({error}): "
-            "delete it to go on from the one before"
-        ) from error
+    """The state beside a checkpoint's weights. Raises: DataError, naming the broken file."""
+    state: dict[str, Any] = _read(checkpoint / "state.json", _entries)
+    state["learner"] = _read(checkpoint / "learner.pt", _tensors)
     return state
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text())
+    missing = {"step", "sampler", "report", "version"} - set(found)
+    if missing:
+        raise ValueError(f"no {', '.join(sorted(missing))} in it")
+    return dict(found)
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _read(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return read(path)
+    except Exception as error:  # json, zip, pickle and torch raise what they like
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{path} cannot be read ({reason}): delete the folder {path.parent} to go on from the "
+            "checkpoint before it"
+        ) from error

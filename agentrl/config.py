@@ -1,29 +1,33 @@
-"""A run as data: YAML and `key=value` -> parts, checked against their signatures before anything is loaded.
+"""A run as data: YAML and `key=value` -> parts, checked against signatures before anything loads.
 
-    env:        the environment's constructor            model:    `tiny` or a path, with its loader's arguments
-    algorithm:  a name, or a record with changed slots   rollout:  rollout.Plan       limits: agents.chat.Limits
-    learner:    learner.Learner                          train:    config.Schedule    warm_start: warmstart.warm_start
+    env         the environment's constructor
+    model       `tiny`, or a path, with its loader's arguments
+    algorithm   a name, or a record with changed slots
+    warm_start  warmstart.warm_start, or null
+    rollout     rollout.Plan            limits   agents.chat.Limits
+    learner     learner.Learner         train    config.Schedule
 
-Every section is the signature of what it configures; there is no second list of keys to fall behind.
+Every section is the signature of what it configures: there is no second list of keys to fall
+behind. What the parts refuse together is in `combinations.py`, reading text in `yamlfile.py`.
 """
 
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agentrl.agents.chat import Limits
 from agentrl.algorithms import algorithm as named_algorithm
-from agentrl.algorithms.base import Algorithm, Part, parameters, part
+from agentrl.algorithms.base import Algorithm, Part, part
+from agentrl.combinations import check_combinations
 from agentrl.env import TextEnv, env_class
 from agentrl.errors import ConfigError, suggestion
 from agentrl.rollout import Plan
+from agentrl.yamlfile import locate, plain, read_tree
 
 SLOTS = {
     "advantage": "agentrl.advantages",
@@ -34,6 +38,9 @@ SLOTS = {
     "keep": "agentrl.rewards",
 }
 """Where each slot's components are looked up by name; `module:function` takes one from anywhere."""
+
+SECTIONS = ("env", "model", "algorithm", "rollout", "limits", "learner", "train", "warm_start")
+SCALARS = ("seed", "out", "threads")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +57,6 @@ class Schedule:
     """Steps between evaluations on held-out tasks; 0 evaluates before and after only."""
     checkpoint_every: int = 25
     """Steps between checkpoints; one is always written at the end and after the warm start."""
-
-    def __post_init__(self) -> None:
-        for name in ("train_tasks", "eval_tasks", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"train.{name} is {getattr(self, name)}: give at least 1", name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +86,14 @@ class Run:
         return make(self.env_id, **self.env.arguments)
 
     def resolved(self) -> dict[str, Any]:
-        """Every setting, defaults included, in a form that `load_run` reads back to the same run."""
+        """Every setting, defaults included; `load_run` reads it back to the same run."""
         sections = {name: getattr(self, name) for name in ("rollout", "limits", "learner", "train")}
+        parts = self.algorithm.parts
         slots = {
-            name: None if value is None else {"name": value.name, **plain(value.settings)}
-            for name, value in ((slot, getattr(self.algorithm, slot)) for slot in SLOTS)
+            slot: {"name": slot_name(slot, parts[slot]), **plain(parts[slot].settings)}
+            if slot in parts
+            else None
+            for slot in SLOTS
         }
         return {
             "env": {"id": self.env_id, **plain(self.env.settings)},
@@ -102,42 +107,31 @@ class Run:
         }
 
 
-def plain(value: Any) -> Any:
-    """Settings as YAML knows them."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    return value
-
-
 def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
-    """A run from a YAML file (or the name of one that comes with agentrl) and `key=value` overrides.
+    """A run from a YAML file, a run's folder or a shipped name, and `key=value` overrides.
 
     Raises:
         ConfigError: anything that cannot run, with file and line, or the override it came from.
     """
-    path, text = read_config(source)
-    tree, lines = parse_yaml(text, path)
-    for override in overrides:
-        apply_override(tree, lines, override)
+    tree, places, path = read_tree(source, overrides)
     try:
         return build_run(tree)
-    except ConfigError as error:
-        raise ConfigError(f"{locate(lines, error.key, path)}: {error}", error.key) from None
+    except ConfigError as error:  # the parts know the key, this file knows where it was written
+        raise ConfigError(f"{locate(places, error.key, path)}: {error}", error.key) from None
 
 
 def build_run(tree: Mapping[str, Any]) -> Run:
     """A checked run from nested mappings. Raises: ConfigError whose `key` is the dotted place."""
-    fields = ["env", "model", "algorithm", "rollout", "limits", "learner", "train", "warm_start"]
-    known = [*fields, "seed", "out", "threads"]
-    for key in tree:
+    known = [*SECTIONS, *SCALARS]
+    for key in _mapping(tree, ""):
         if key not in known:
             raise ConfigError(f"unknown key {key!r}: {suggestion(key, known)}", key)
-    env_id, env = _env(tree.get("env"))
+    if "env" not in tree:
+        raise ConfigError("env is missing: name an environment, for example agentrl/Sparql-v0")
+    env_id, env = _env(tree["env"])
     model_name, model = _model(tree.get("model", "tiny"))
     algorithm_name, algorithm = _algorithm(tree.get("algorithm", "grpo"))
-    warm = tree.get("warm_start")
+    warm, imitate = tree.get("warm_start"), _entry("agentrl.warmstart:warm_start")
     run = Run(
         env_id=env_id,
         env=env,
@@ -149,144 +143,122 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         limits=_section("limits", tree.get("limits"), Limits),
         learner=_section("learner", tree.get("learner"), _entry("agentrl.learner:Learner")),
         train=_section("train", tree.get("train"), Schedule),
-        warm_start=None
-        if warm is None
-        else _section("warm_start", warm, _entry("agentrl.warmstart:warm_start")),
-        **{name: _scalar(name, tree[name]) for name in ("seed", "out", "threads") if name in tree},
+        warm_start=None if warm is None else _section("warm_start", warm, imitate),
+        **{name: _scalar(name, tree[name]) for name in SCALARS if name in tree},
     )
     check_combinations(run)
     return run
 
 
-def check_combinations(run: Run) -> None:
-    """Refuse what could only waste a run. Raises: ConfigError."""
-    plan, limits, learner = (s.settings for s in (run.rollout, run.limits, run.learner))
-    advantage = run.algorithm.advantage
-    if plan["attempts"] == 1 and advantage.settings.get("singleton") == "zero":
-        raise ConfigError(
-            f"rollout.attempts is 1, but {run.algorithm_name} compares the attempts of a group: every advantage "
-            "would be 0; set rollout.attempts to 2 or more, or algorithm.advantage.singleton to raw",
-            "rollout.attempts",
-        )
-    if plan["temperature"] <= 0:
-        raise ConfigError(
-            f"rollout.temperature is {plan['temperature']}: training samples need a temperature above 0",
-            "rollout.temperature",
-        )
-    if limits["turn_tokens"] >= limits["context_tokens"]:
-        raise ConfigError(
-            f"limits.turn_tokens is {limits['turn_tokens']} but the whole context holds "
-            f"limits.context_tokens = {limits['context_tokens']}: leave room for the prompt",
-            "limits.turn_tokens",
-        )
-    if run.algorithm.loss.name == "reinforce" and learner["epochs"] * learner["minibatches"] > 1:
-        raise ConfigError(
-            "the loss reinforce is only right on policy: set learner.epochs and learner.minibatches to 1, "
-            "or take a loss with a ratio (clipped)",
-            "learner.epochs",
-        )
-    if run.warm_start is not None and run.env.function.expert is TextEnv.expert:  # type: ignore[attr-defined]
-        raise ConfigError(
-            f"warm_start imitates the environment's expert, but {run.env_id} has none: "
-            "define expert(rng) or set warm_start: null",
-            "warm_start",
-        )
-
-
 def _env(value: Any) -> tuple[str, Part]:
-    if value is None:
-        raise ConfigError(
-            "env is missing: name an environment, for example agentrl/Sparql-v0", "env"
-        )
-    arguments = {"id": value} if isinstance(value, str) else _mapping(value, "env")
+    arguments = _named("env", value, "id")
     name = arguments.pop("id", None)
     if not isinstance(name, str):
         raise ConfigError(
             f"env.id is {name!r}: name an environment, for example agentrl/Sparql-v0", "env.id"
         )
-    with keyed("env", {"id"}):
-        environment = part(env_class(name), **arguments)
-        environment()  # its own constructor knows what cannot be
-        return name, environment
+    with keyed("env"):
+        with about("env.id"):
+            environment = env_class(name)
+        checked = part(environment, **arguments)
+        checked()  # its own constructor knows what cannot be
+    return name, checked
 
 
 def _model(value: Any) -> tuple[str, Part]:
-    arguments = {"name": value} if isinstance(value, str) else _mapping(value, "model")
+    arguments = _named("model", value)
     name = arguments.pop("name", "tiny")
-    entry = _entry(
-        "agentrl.backends.load:tiny" if name == "tiny" else "agentrl.backends.load:pretrained"
-    )
-    if name != "tiny":
-        _entry("agentrl.backends.load:check_path")(name)
-    with keyed("model", {"name"}):
-        return str(name), part(entry, **arguments)
+    source = "tiny" if name == "tiny" else "pretrained"
+    with keyed("model"):
+        if name != "tiny":
+            with about("model.name"):
+                _entry("agentrl.backends.load:check_path")(name)
+        return str(name), part(_entry(f"agentrl.backends.load:{source}"), **arguments)
 
 
 def _algorithm(value: Any) -> tuple[str, Algorithm]:
-    slots = {"name": value} if isinstance(value, str) else _mapping(value, "algorithm")
+    slots = _named("algorithm", value)
     name = slots.pop("name", "grpo")
-    with keyed("algorithm", set()):
-        record = named_algorithm(name)
+    with keyed("algorithm"):
+        with about("algorithm.name"):
+            record = named_algorithm(_text("algorithm", name))
         for slot in slots:
             if slot not in SLOTS:
                 raise ConfigError(f"unknown slot {slot!r}: {suggestion(slot, list(SLOTS))}", slot)
-        return name, record.but(
-            **{slot: _slot(record, slot, given) for slot, given in slots.items()}
-        )
+        changes = {slot: _slot(record, slot, given) for slot, given in slots.items()}
+        for slot in ("advantage", "weighting", "loss"):
+            if slot in changes and changes[slot] is None:
+                raise ConfigError(f"the slot {slot} cannot be null: every algorithm has one", slot)
+        return name, record.but(**changes)
 
 
 def _slot(record: Algorithm, slot: str, value: Any) -> Part | None:
     """A slot's part: null empties it, a name replaces it, other keys change its arguments."""
     if value is None:
         return None
-    arguments = {"name": value} if isinstance(value, str) else _mapping(value, slot)
-    name, current = arguments.pop("name", None), getattr(record, slot)
-    with keyed(slot, {"name"}):
-        if current is not None and name in (None, current.name):
-            return current.but(**arguments)  # type: ignore[no-any-return]
+    arguments = _named(slot, value)
+    name, current = arguments.pop("name", None), record.parts.get(slot)
+    with keyed(slot):
+        if current is not None and name in (None, current.name, slot_name(slot, current)):
+            return current.but(**arguments)
         if name is None:
             raise ConfigError(f"the slot {slot} is empty in this algorithm: give it a name", slot)
-        return part(component(slot, name), **arguments)
+        return part(component(slot, _text(slot, name)), **arguments)
+
+
+def slot_name(slot: str, value: Part) -> str:
+    """What `component` finds a part by: its name, or `module:function` if it is not one of ours."""
+    home = value.function.__module__
+    return value.name if home == SLOTS[slot] else f"{home}:{value.name}"
 
 
 def component(slot: str, name: str) -> Any:
     """A slot's component by name or as `module:function`. Raises: ConfigError."""
     module, _, attribute = name.rpartition(":")
-    home = importlib.import_module(SLOTS[slot]) if not module else _import(module)
-    found = getattr(home, attribute, None)
-    if not callable(found) or (not module and getattr(found, "__module__", "") != home.__name__):
-        public = [
-            n
-            for n, f in vars(home).items()
-            if inspect.isfunction(f) and f.__module__ == home.__name__
-        ]
-        raise ConfigError(f"unknown {slot} {name!r}: {suggestion(attribute, public)}", "name")
-    return found
+    home = _import(module or SLOTS[slot])
+    ours = {n: f for n, f in vars(home).items() if callable(f)}
+    if not module:  # what the module only imports is no component of its own
+        ours = {n: f for n, f in ours.items() if f.__module__ == home.__name__}
+    if attribute not in ours:
+        raise ConfigError(f"unknown {slot} {name!r}: {suggestion(attribute, list(ours))}", "name")
+    return ours[attribute]
 
 
 def _section(name: str, value: Any, target: Any) -> Part:
-    with keyed(name, set()):
-        section = part(target, **_mapping(value or {}, name))
-        if inspect.isclass(target) and all(not p.required for p in parameters(target).values()):
-            signature = inspect.signature(target)
-            if all(p.kind is p.KEYWORD_ONLY for p in signature.parameters.values()):
-                section()  # a dataclass checks its own values
+    with keyed(name):
+        section = part(target, **_mapping({} if value is None else value, name))
+        if is_dataclass(target):
+            section()  # it checks its own values
         return section
 
 
 def _scalar(name: str, value: Any) -> Any:
     wanted = str if name == "out" else int
-    if not isinstance(value, wanted) or isinstance(value, bool):
+    if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
         raise ConfigError(
             f"{name} is {value!r}: give {'a path' if wanted is str else 'a whole number'}", name
         )
     return value
 
 
+def _named(section: str, value: Any, key: str = "name") -> dict[str, Any]:
+    """A section's arguments; a text alone is its name."""
+    return {key: value} if isinstance(value, str) else _mapping(value, section)
+
+
 def _mapping(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{name} is {value!r}: give a mapping of keys", name)
+    for key in value:
+        if not isinstance(key, str):  # YAML reads `on`, `no` and `1` as something else
+            raise ConfigError(f"the key {key!r} is no text: write it in quotes", name)
     return dict(value)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name}.name is {value!r}: give a name", "name")
+    return value
 
 
 def _entry(path: str) -> Any:
@@ -301,87 +273,22 @@ def _import(module: str) -> Any:
         raise ConfigError(f"cannot import {module!r}: {error}", "name") from error
 
 
-class keyed:  # noqa: N801 - a context manager, named like one
-    """Errors from inside get this section's name in front of their key; `own` keys stay as they are."""
-
-    def __init__(self, section: str, own: set[str]) -> None:
-        self.section = section
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, ConfigError) and not error.key.startswith(f"{self.section}."):
-            error.key = f"{self.section}.{error.key}" if error.key else self.section
-
-
-def read_config(source: str | Path) -> tuple[str, str]:
-    """The path and text of a configuration: a file, a run's folder, or a name that comes with agentrl."""
-    path = Path(source)
-    if path.is_dir() and (path / "run.yaml").exists():
-        path = path / "run.yaml"
-    if path.is_file():
-        return str(path), path.read_text()
-    from importlib.resources import files
-
-    shipped = files("agentrl.configs")
-    bundled = shipped / f"{path.name.removesuffix('.yaml')}.yaml"
-    if bundled.is_file():
-        return str(source), bundled.read_text()
-    names = sorted(
-        f.name.removesuffix(".yaml") for f in shipped.iterdir() if f.name.endswith(".yaml")
-    )
-    raise ConfigError(f"no configuration {str(source)!r}: {suggestion(path.stem, names)}")
-
-
-def parse_yaml(text: str, path: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The mapping in a YAML text and the place of every dotted key. Raises: ConfigError."""
-    lines: dict[str, str] = {}
+@contextmanager
+def keyed(section: str) -> Iterator[None]:
+    """Errors from inside get this section's name in front of their key."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path} is empty or not a mapping: it needs at least `env:`")
-    _walk(root, "", path, lines)
-    return tree, lines
+        yield
+    except ConfigError as error:
+        if not f"{error.key}.".startswith(f"{section}."):
+            error.key = f"{section}.{error.key}" if error.key else section
+        raise
 
 
-def _walk(node: Any, prefix: str, path: str, lines: dict[str, str]) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        dotted = f"{prefix}{key.value}"
-        where = f"{path}:{key.start_mark.line + 1}"
-        if dotted in lines:
-            raise ConfigError(f"{where}: the key {dotted!r} is given twice")
-        lines[dotted] = where
-        _walk(value, f"{dotted}.", path, lines)
-
-
-def apply_override(tree: dict[str, Any], lines: dict[str, str], override: str) -> None:
-    """Set `a.b=value` in the tree; the value is read as YAML."""
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"cannot read {override!r}: write key=value, for example learner.lr=1e-4")
-    *parents, last = key.split(".")
-    node = tree
-    shorthand = {"env": "id", "model": "name", "algorithm": "name"}
-    for depth, parent in enumerate(parents):
-        inner = node.get(parent)
-        if isinstance(inner, str) and depth == 0 and parent in shorthand:
-            inner = {shorthand[parent]: inner}
-        node[parent] = dict(inner) if isinstance(inner, dict) else {}
-        node = node[parent]
-    if not parents and last in shorthand and isinstance(node.get(last), dict):
-        node, last = node[last], shorthand[last]
-    node[last] = yaml.safe_load(text)
-    lines[key] = f"command line, {override!r}"
-
-
-def locate(lines: Mapping[str, str], key: str, path: str) -> str:
-    """Where a dotted key, or the closest section around it, was written."""
-    while key and key not in lines:
-        key = key.rpartition(".")[0]
-    return lines.get(key, path)
+@contextmanager
+def about(key: str) -> Iterator[None]:
+    """Errors from inside are about this key, whatever they say."""
+    try:
+        yield
+    except ConfigError as error:
+        error.key = key
+        raise

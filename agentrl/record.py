@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,16 +28,23 @@ SHOWN = {
 
 
 class Recorder:
-    """Writes as it goes: every line is on disk before the next step starts."""
+    """Writes as it goes: every line is on disk before the next step starts.
 
-    def __init__(self, out: Path, console: Console) -> None:
+    `resume` is the step that a resumed run repeats first: what a killed one wrote from there on is
+    dropped.
+    """
+
+    def __init__(self, out: Path, console: Console, resume: int | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         out.mkdir(parents=True, exist_ok=True)
         self.console = console
-        self.metrics: IO[str] = (out / "metrics.jsonl").open("a", buffering=1)
-        self.episodes: IO[str] = (out / "episodes.jsonl").open("a", buffering=1)
-        self.board = SummaryWriter(str(out / "tensorboard"))
+        files = [out / name for name in ("metrics.jsonl", "episodes.jsonl")]
+        if resume is not None:
+            for path in files:
+                rewind(path, resume)
+        self.metrics, self.episodes = (path.open("a", buffering=1) for path in files)
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=resume)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(20),
@@ -66,7 +74,8 @@ class Recorder:
         self.progress.update(self.bar, completed=step + 1, line=line)
         tenth = max(1, self.total // 10)
         if not self.console.is_terminal and (step + 1) % tenth == 0:
-            self.console.print(f"{self.phase} {step + 1}/{self.total} {line}", highlight=False)
+            text = f"{self.phase} {step + 1}/{self.total} {line}"
+            self.console.print(text, highlight=False, soft_wrap=True)
 
     def groups(self, step: int, groups: Sequence[Group]) -> None:
         """Every episode, one JSON line each."""
@@ -86,6 +95,21 @@ class Recorder:
         self.metrics.close()
         self.episodes.close()
         self.board.close()
+
+
+def rewind(path: Path, step: int) -> None:
+    """Drop the rows of training steps from `step` on, and a last line that a kill cut short."""
+    if not path.exists():
+        return
+    draft = path.with_suffix(".draft")
+    with path.open() as old, draft.open("w") as new:
+        for line in old:
+            if not line.endswith("\n"):
+                break
+            row = json.loads(line)
+            if row.get("phase", "train") != "train" or row["step"] < step:
+                new.write(line)
+    os.replace(draft, path)
 
 
 def episode_record(step: int, episode: Episode) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -107,7 +108,8 @@ class Report:
 
     def grid(self) -> Grid:
         """The table of all evaluations."""
-        grid = Grid(title=f"{self.run.env_id}, {self.run.algorithm_name}, seed {self.run.seed}")
+        title = f"{self.run.env_id}, {self.run.algorithm_name}, seed {self.run.seed}"
+        grid = Grid(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for column in (
             "",
             "mode",
@@ -118,7 +120,8 @@ class Report:
             "tokens",
             "seconds",
         ):
-            grid.add_column(column, justify="left" if column in ("", "mode", "tasks") else "right")
+            left = column in ("", "mode", "tasks")
+            grid.add_column(column, justify="left" if left else "right", no_wrap=True)
         for when, look in self.looks.items():
             for (mode, pool), e in look.items():
                 low, high = e.interval

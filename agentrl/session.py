@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from transformers.utils import logging as transformers_logging
 
 from agentrl.agents.chat import ChatAgent, Limits
@@ -28,6 +29,8 @@ class Session:
 
     def __init__(self, run: Run, model_path: str | None = None) -> None:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        if run.threads:
+            torch.set_num_threads(run.threads)
         self.run = run
         self.plan: Plan = run.rollout()
         self.schedule: Schedule = run.train()

@@ -8,8 +8,11 @@ any more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import numbers
 import queue
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,9 +21,10 @@ from typing import Any
 
 import gymnasium
 
-from agentrl.errors import AgentRLError, EnvError
+from agentrl.errors import ConfigError, EnvError, boundary
 from agentrl.types import Task
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
@@ -40,26 +44,27 @@ class EnvStage:
         answer = await self._call(
             "reset", lambda: self.env.reset(seed=task.seed, options={"task": task})
         )
-        if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str)):
+        if not (isinstance(answer, tuple) and len(answer) == 2 and _is_text(answer[0])):
             raise self._nonsense("reset", answer, "(text, info)")
-        return answer[0], dict(answer[1])
+        return answer[0], self._info("reset", answer[1])
 
     async def step(self, text: str) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
         """Take one text. Raises: EnvError."""
         answer = await self._call("step", self.env.step, text)
-        if not (isinstance(answer, tuple) and len(answer) == 5 and isinstance(answer[0], str)):
+        if not (isinstance(answer, tuple) and len(answer) == 5 and _is_text(answer[0])):
             raise self._nonsense("step", answer, "(text, reward, terminated, truncated, info)")
         observation, reward, terminated, truncated, info = answer
-        if not isinstance(reward, (int, float)) or not math.isfinite(reward):
+        if not _is_finite(reward):
             raise self._nonsense("step", reward, "a finite reward")
-        return observation, float(reward), bool(terminated), bool(truncated), dict(info)
+        info = self._info("step", info)
+        return observation, float(reward), bool(terminated), bool(truncated), info
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         """Call another method of the environment. Raises: EnvError."""
-        return await self._call(method, getattr(self.env.unwrapped, method), *arguments)
+        return await self._call(method, lambda: getattr(self.env.unwrapped, method)(*arguments))
 
     def close(self) -> None:
-        """Let the thread end after its current job."""
+        """Let the thread close the environment and end, after its current job."""
         self._jobs.put(None)
 
     async def _call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -68,18 +73,27 @@ class EnvStage:
         self._jobs.put((loop, future, function, arguments))
         try:
             return await asyncio.wait_for(future, self.deadline_seconds)
-        except TimeoutError:
+        except TimeoutError as error:
             self.broken = True
+            if not future.cancelled():  # the environment's own
+                raise EnvError(f"{name} raised TimeoutError: {error}") from error
             raise EnvError(
                 f"{name} did not answer within {self.deadline_seconds:g} s: the environment is "
                 "abandoned; raise rollout.deadline_seconds if it is only slow"
             ) from None
-        except AgentRLError:
+        except (EnvError, ConfigError):
             self.broken = True
             raise
         except Exception as error:  # a foreign environment may raise anything; it becomes data
             self.broken = True
             raise EnvError(f"{name} raised {type(error).__name__}: {error}") from error
+
+    def _info(self, name: str, info: Any) -> dict[str, Any]:
+        """The info as a dictionary whose `parts` are finite numbers."""
+        parts = info.get("parts", {}) if isinstance(info, Mapping) else None
+        if not isinstance(parts, Mapping) or not all(map(_is_finite, parts.values())):
+            raise self._nonsense(name, info, "an info mapping whose parts are finite numbers")
+        return dict(info)
 
     def _nonsense(self, name: str, answer: Any, wanted: str) -> EnvError:
         self.broken = True
@@ -91,20 +105,32 @@ class EnvStage:
             started = time.perf_counter()
             try:
                 result, error = function(*arguments), None
-            except Exception as raised:  # handed to the caller, who names it
+            except BaseException as raised:  # handed to the caller, who names it; exits too
                 result, error = None, raised
             self.seconds += time.perf_counter() - started
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(_settle, future, result, error)
+        with contextlib.suppress(Exception):  # nobody is left who could use the error
+            self.env.close()
 
 
-def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+def _is_text(value: Any) -> bool:
+    """Whether a value is a string that can be tokenised: without lone surrogates."""
+    return isinstance(value, str) and not SURROGATE.search(value)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # cannot be raised into a future
-        future.set_exception(RuntimeError(f"StopIteration: {error}"))
+    elif isinstance(error, StopIteration) or not isinstance(error, Exception):
+        # cannot be raised into a future, or would end the loop
+        future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
     else:
         future.set_exception(error)
 
@@ -122,7 +148,7 @@ class EnvPool:
     @asynccontextmanager
     async def stage(self) -> AsyncIterator[EnvStage]:
         """An environment for one episode."""
-        stage = self._idle.pop() if self._idle else EnvStage(self.factory(), self.deadline_seconds)
+        stage = self._idle.pop() if self._idle else self._make()
         stage.seconds = 0.0
         try:
             yield stage
@@ -135,7 +161,11 @@ class EnvPool:
             else:
                 self._idle.append(stage)
 
+    def _make(self) -> EnvStage:
+        with boundary(EnvError, "cannot make the environment"):
+            return EnvStage(self.factory(), self.deadline_seconds)
+
     def close(self) -> None:
-        """End all idle threads."""
+        """End all idle threads and close their environments."""
         while self._idle:
             self._idle.pop().close()

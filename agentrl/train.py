@@ -16,9 +16,9 @@ import yaml
 from rich.console import Console
 
 from agentrl.algorithms.base import Algorithm
-from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside
+from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside, writable
 from agentrl.config import Run
-from agentrl.errors import DataError
+from agentrl.errors import DataError, boundary
 from agentrl.learner import Learner, Metrics
 from agentrl.record import Recorder
 from agentrl.report import Report
@@ -37,22 +37,23 @@ def run_training(
         AgentRLError: whatever cannot go on; complete checkpoints stay.
     """
     console, out = console or Console(), Path(run.out)
+    writable(out)
     saved = checkpoints(out)
     if resume and not saved:
-        raise DataError(f"nothing to resume in {out}: it holds no complete checkpoint")
+        raise DataError(f"out={str(out)!r} holds no complete checkpoint: start without --resume")
     checkpoint = saved[-1] if resume else None
-    if run.threads:
-        torch.set_num_threads(run.threads)
+    state = None if checkpoint is None else load_state(checkpoint)
     with Session(run, None if checkpoint is None else str(checkpoint)) as session:
-        if checkpoint is None:
-            set_aside(out)
+        earlier = set_aside(out) if checkpoint is None else None
+        if earlier is not None:
+            console.print(f"the earlier run is now {earlier}", highlight=False, soft_wrap=True)
         report = Report(run)
-        with Recorder(out, console) as record:
+        with Recorder(out, console, None if state is None else state["step"]) as record:
             (out / "run.yaml").write_text(yaml.safe_dump(run.resolved(), sort_keys=False))
-            if checkpoint is None:
+            if state is None:
                 warm_up(session, record, report)
             trainer = Trainer(session, record, report)
-            trainer.start(checkpoint)
+            trainer.start(checkpoint, state)
             while trainer.step < session.schedule.steps:
                 trainer.advance()
             report.look("after", session)
@@ -88,25 +89,26 @@ class Trainer:
         self.step = 0
         self.checkpoint: Path | None = None
 
-    def start(self, checkpoint: Path | None) -> None:
-        """Begin at step 0, or go on from a checkpoint."""
-        if checkpoint is not None:
-            state = load_state(checkpoint)
-            self.learner.load_state_dict(state["learner"])
-            self.sampler.load_state_dict(state["sampler"])
-            self.report.load_state_dict(state["report"])
+    def start(self, checkpoint: Path | None, state: dict[str, Any] | None) -> None:
+        """Begin at step 0, or go on from a checkpoint. Raises: DataError if it is another run's."""
+        if state is None:
+            self.save()
+        else:
+            with boundary(DataError, f"{checkpoint} was made with other settings, repeat those"):
+                self.learner.load_state_dict(state["learner"])
+                self.sampler.load_state_dict(state["sampler"])
+                self.report.load_state_dict(state["report"])
             self.session.policy.version = state["version"]
             self.step, self.checkpoint = state["step"], checkpoint
-        else:
-            self.save()
         self.record.begin("train", self.session.schedule.steps)
 
     def advance(self) -> None:
         """One step of the line, and what follows from its number."""
         started = time.perf_counter()
-        groups, metrics = self.collect()
+        groups, refused = self.collect()
         played = time.perf_counter()
-        metrics |= describe(groups, played - started)
+        metrics = describe([*groups, *refused], played - started)
+        metrics["train/groups_refused"] = float(len(refused))
         metrics |= self.learn(groups)
         learned = time.perf_counter()
         schedule = self.session.schedule
@@ -119,21 +121,22 @@ class Trainer:
         if done % schedule.checkpoint_every == 0 or done == schedule.steps:
             self.save()
 
-    def collect(self) -> tuple[list[Group], Metrics]:
-        """Play until `plan.tasks` groups are kept, or the refills run out."""
-        plan, kept, refused = self.session.plan, [], 0
+    def collect(self) -> tuple[list[Group], list[Group]]:
+        """Play until `plan.tasks` groups are kept or the refills run out: kept and refused."""
+        plan, keep = self.session.plan, self.algorithm.keep
+        kept: list[Group] = []
+        refused: list[Group] = []
         for attempt in range(1 + plan.refills):
             tasks = self.sampler.choose(plan.tasks - len(kept))
             groups = self.session.sample(tasks, f"{self.step}/{attempt}")
             self.record.groups(self.step, groups)
             if self.algorithm.shape is not None:
                 groups = self.algorithm.shape(groups)
-            chosen = [g for g in groups if self.algorithm.keep is None or self.algorithm.keep(g)]
-            kept += chosen
-            refused += len(groups) - len(chosen)
+            for group in groups:
+                (kept if keep is None or keep(group) else refused).append(group)
             if len(kept) == plan.tasks:
                 break
-        return kept, {"train/groups_refused": float(refused)}
+        return kept, refused
 
     def learn(self, groups: Sequence[Group]) -> Metrics:
         """Credit, drop what teaches nothing, update, publish."""

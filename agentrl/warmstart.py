@@ -12,6 +12,7 @@ import numpy as np
 
 from agentrl.advantages import group_advantage
 from agentrl.algorithms.base import Algorithm, part
+from agentrl.errors import DataError
 from agentrl.learner import Learner, Metrics
 from agentrl.losses import negative_log_likelihood
 from agentrl.table import build_table
@@ -44,8 +45,11 @@ def warm_start(
     `demonstrations(n)` plays n expert episodes; `report(step, metrics)` hears of every step.
 
     Formula: -logp of the expert's tokens, mean over tokens
+
+    Raises:
+        DataError: the expert finished no episode.
     """
-    groups = [group for group in demonstrations(episodes) if group.live]
+    groups = living(demonstrations(episodes))
     learner = Learner(
         model,
         IMITATION,
@@ -61,3 +65,15 @@ def warm_start(
         chosen = rng.integers(len(groups), size=batch)
         table = build_table([groups[i] for i in chosen])
         report(step, learner.step(learner.annotate(table)))
+
+
+def living(groups: Sequence[Group]) -> list[Group]:
+    """The demonstrations that did not fail. Raises: DataError, with the failure, if all did."""
+    live = [group for group in groups if group.live]
+    if not live:
+        failed = groups[0].episodes[0].main
+        raise DataError(
+            f"all {len(groups)} expert episodes of the warm start failed ({failed.status.value}: "
+            f"{failed.error}): mend the environment or its expert, or set warm_start: null"
+        )
+    return live

@@ -2,8 +2,9 @@
 
     python examples/rl_loop_in_one_file.py
 
-Nothing is cached, batched cleverly or configurable, so every step of the line can be read here: sample tasks, play groups,
-keep the sampled ids, credit, weigh, one dot product, step. A test runs it beside the library: three steps, same numbers.
+Nothing is cached, batched cleverly or configurable, so every step of the line can be read here:
+sample tasks, play groups, keep the sampled ids, credit, weigh, one dot product, step. A test runs
+it beside the library: three steps, same numbers.
 Only the environment, the tokenizer and the untrained model come from the library.
 """
 
@@ -102,7 +103,10 @@ def warm_start():
         for word in task.data["words"]:
             prompt = encode(tokenizer, f"{USER}say {word}{END}{ASSISTANT}")
             answer = encode(tokenizer, f"{rng.choice(env.words)}{END}")
-            ids, sampled = ids + prompt + answer, sampled + [False] * len(prompt) + [True] * len(answer)
+            ids, sampled = (
+                ids + prompt + answer,
+                sampled + [False] * len(prompt) + [True] * len(answer),
+            )
         logits = model(torch.tensor([ids])).logits[0, :-1]
         rows = torch.tensor(sampled[1:])
         loss = torch.nn.functional.cross_entropy(logits[rows], torch.tensor(ids[1:])[rows])

@@ -1,6 +1,6 @@
-"""A new algorithm: a loss of your own in a record that differs from GRPO, compared with it on one task.
+"""A new algorithm: a loss of your own in a record that differs from GRPO.
 
-    python examples/write_an_algorithm.py
+python examples/write_an_algorithm.py
 """
 
 import torch

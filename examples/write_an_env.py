@@ -1,6 +1,6 @@
 """A new environment in fifteen lines, trained in seconds.
 
-    python examples/write_an_env.py
+python examples/write_an_env.py
 """
 
 from agentrl import Reply, TextEnv, build_run, register, run_training

@@ -25,7 +25,10 @@ LAYERS = (
         "algorithms.base",
     },
     {"algorithms"},
-    {"layouts", "learner", "backends", "config", "journal", "record"},
+    {
+        *("layouts", "learner", "backends", "journal", "record"),
+        *("config", "combinations", "yamlfile"),
+    },
     {"session", "checkpoint", "warmstart", "report", "train", "evaluate", "compare"},
     {"web", "cli"},
 )

@@ -22,6 +22,14 @@ from typing import Any
 from agentrl.errors import MissingDependencyError, ToolError
 
 START_SECONDS = 60.0
+MAX_TERM = 1000
+"""Characters of one term, beyond which it is cut: one aggregate can be as long as the graph."""
+OPAQUE = re.compile(
+    r"""\"{3}(?:\\[\s\S]|[^\\])*?\"{3}|'{3}(?:\\[\s\S]|[^\\])*?'{3}"""
+    r"""|"(?:\\.|[^"\\\r\n])*"|'(?:\\.|[^'\\\r\n])*'"""
+    r"""|<[^<>"{}|^`\x00-\x20]*>|\#[^\r\n]*|[?$]\w+|:[\w:%-]*"""
+)
+"""What a keyword cannot hide in or behind: strings, IRIs, comments, variables, local names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,16 +77,10 @@ class SparqlStore:
         if calls_out(text):
             return Result(error="SERVICE is refused: this store answers from its own graph only")
         with self._lock:
-            if self._engine is None:
+            if self._engine is None or self._engine.poll() is not None:
                 self._start()
             request = {"query": text, "rows": self.max_rows, "chars": self.error_chars}
-            answer = self._ask(request, self.query_seconds)
-            if answer is None:
-                self._stop()
-                return Result(
-                    error=f"the query took longer than {self.query_seconds:g} s and was stopped"
-                )
-            return _result(answer)
+            return _result(self._ask(request, self.query_seconds))
 
     def close(self) -> None:
         """End the engine's process; the next query starts a new one."""
@@ -90,28 +92,32 @@ class SparqlStore:
             self._stop()
 
     def _start(self) -> None:
+        self._stop()
         command = [sys.executable, "-m", "agentrl.tools.sparql"]
         self._engine = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         load = {"load": self.turtle, "prefixes": dict(self.prefixes)}
         answer = self._ask(load, START_SECONDS)
-        if answer is None or "error" in answer:
+        if "error" in answer:
             self._stop()
-            raise ToolError(f"the SPARQL engine did not load its graph: {answer or 'no answer'}")
+            raise ToolError(f"the SPARQL engine did not load its graph: {answer['error']}")
 
-    def _ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any] | None:
-        """One request and its answer, or None when the engine died or took too long."""
+    def _ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """One request and its answer; an engine that died or took too long is stopped."""
         engine = self._engine
         if engine is None or engine.stdin is None or engine.stdout is None:
-            return None
-        try:
+            return {"error": "the engine is not running"}
+        line = b""
+        with contextlib.suppress(OSError):  # a broken pipe: the engine died, and line stays empty
             engine.stdin.write(json.dumps(request).encode() + b"\n")
             engine.stdin.flush()
-        except OSError:
-            return None
-        if not select.select([engine.stdout], [], [], seconds)[0]:
-            return None
-        line = engine.stdout.readline()
-        return json.loads(line) if line else None
+            if not select.select([engine.stdout], [], [], seconds)[0]:
+                self._stop()
+                return {"error": f"the query took longer than {seconds:g} s and was stopped"}
+            line = engine.stdout.readline()
+        if not line:
+            self._stop()
+            return {"error": "the query made the engine stop; the next one starts it again"}
+        return dict(json.loads(line))
 
     def _stop(self) -> None:
         engine, self._engine = self._engine, None
@@ -126,10 +132,12 @@ class SparqlStore:
 
 
 def calls_out(query: str) -> bool:
-    """Whether the query holds a federated SERVICE call, outside of strings, IRIs and comments."""
-    bare = re.sub(r'"""[\s\S]*?"""|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|<[^<>\s]*>', " ", query)
-    bare = re.sub(r"#.*", " ", bare)
-    return re.search(r"(?<![\w:?$-])SERVICE\b(?!:)", bare, re.IGNORECASE) is not None
+    """Whether the query may hold a federated SERVICE call.
+
+    The engine needs no space before a keyword (`trueSERVICE <...>` calls out), so the word is
+    refused anywhere but in what is `OPAQUE`, in one pass: a comment may hold a quote.
+    """
+    return "service" in OPAQUE.sub(" ", query).lower()
 
 
 def _result(answer: Mapping[str, Any]) -> Result:
@@ -151,7 +159,7 @@ def _answer(store: Any, prefixes: Mapping[str, str], request: Mapping[str, Any])
             if type(found).__name__ == "QueryBoolean":
                 return {"boolean": bool(found)}
             return _take(
-                ([str(t) for t in (q.subject, q.predicate, q.object)] for q in found),
+                ([_term(t) for t in (q.subject, q.predicate, q.object)] for q in found),
                 ("subject", "predicate", "object"),
                 request["rows"],
             )
@@ -170,8 +178,17 @@ def _answer(store: Any, prefixes: Mapping[str, str], request: Mapping[str, Any])
         return {"error": message if len(message) <= limit else message[:limit] + " ..."}
 
 
+def _load(store: Any, turtle: str, form: Any) -> dict[str, Any]:
+    try:
+        store.bulk_load(turtle.encode(), format=form)
+    except (SyntaxError, ValueError) as error:
+        return {"error": str(error)}
+    return {"loaded": len(store)}
+
+
 def _term(term: Any) -> str:
-    return "" if term is None else str(term)
+    text = "" if term is None else str(term)
+    return text if len(text) <= MAX_TERM else text[:MAX_TERM] + " ..."
 
 
 def _take(rows: Any, names: Sequence[str], limit: int) -> dict[str, Any]:
@@ -192,8 +209,7 @@ def _serve() -> None:
         request = json.loads(line)
         if "load" in request:
             prefixes = request["prefixes"]
-            store.bulk_load(request["load"].encode(), format=pyoxigraph.RdfFormat.TURTLE)
-            answer: dict[str, Any] = {"loaded": len(store)}
+            answer = _load(store, request["load"], pyoxigraph.RdfFormat.TURTLE)
         else:
             answer = _answer(store, prefixes, request)
         sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")

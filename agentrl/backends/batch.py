@@ -11,7 +11,7 @@ fewer new tokens than the others feeds some of its cached ones again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,20 @@ class Request:
 
 
 def make_request(context: tuple[Span, ...], sampling: Sampling) -> Request:
-    """A request with its own draws; its reusable prefix ends before the last sampled token."""
+    """A request with its own draws; its reusable prefix ends before the last sampled token.
+
+    Raises:
+        PolicyError: nothing to continue, or no token asked for.
+    """
     last = max((i for i, span in enumerate(context) if span.source is Source.SAMPLED), default=-1)
     prefix = max(0, sum(len(span.ids) for span in context[: last + 1]) - 1)
+    ids = join(context)
+    if not len(ids) or sampling.max_tokens < 1:
+        raise PolicyError(
+            f"cannot complete {len(ids)} tokens by {sampling.max_tokens}: both must be at least 1"
+        )
     draws = np.random.Generator(np.random.Philox(sampling.seed)).random(sampling.max_tokens)
-    return Request(ids=join(context), prefix=prefix, sampling=sampling, draws=draws)
+    return Request(ids=ids, prefix=prefix, sampling=sampling, draws=draws)
 
 
 def sample(
@@ -53,8 +62,8 @@ def sample(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw one token per row by inverse CDF, or take the most likely one at temperature 0.
 
-    `logits [B, V]`, `temperature [B]`, `draws [B]` in [0, 1) -> ids `[B]` and their log-probs `[B]` in nats under the
-    distribution drawn from (untempered where greedy).
+    `logits [B, V]`, `temperature [B]`, `draws [B]` in [0, 1) -> ids `[B]` and their log-probs `[B]`
+    in nats under the distribution drawn from (untempered where greedy).
     """
     greedy = temperature == 0
     scaled = logits.float() / torch.where(greedy, 1.0, temperature)[:, None]
@@ -67,8 +76,16 @@ def sample(
     return ids, probabilities.gather(-1, ids[:, None])[:, 0].log()
 
 
+def cached(states: torch.Tensor | None) -> int:
+    """Tokens in some stored states `[layers, 2, heads, T, head_dim]`."""
+    return 0 if states is None else states.shape[3]
+
+
 class Batch:
-    """One batch from prefill to the last end token. Rows that end leave it; their states go to the store."""
+    """One batch from prefill to the last end token.
+
+    Rows that end leave it; their states go to the store.
+    """
 
     def __init__(
         self,
@@ -81,6 +98,7 @@ class Batch:
         self.model = decoder.model
         self.store = store
         self.rows = list(requests)
+        self.outgrown: list[Ids] = []
         self.device = next(decoder.model.parameters()).device
         self.ends = torch.tensor(sorted(end_ids), device=self.device)
         self.longest = max(len(row.ids) for row in self.rows)
@@ -101,16 +119,13 @@ class Batch:
                 self._keep(going)
             logits = self._forward(ids[:, None], self.position[:, None])
             self.position += 1
+        for prefix in self.outgrown:
+            self.store.drop(prefix)
 
     def _prefill(self) -> torch.Tensor:
         """Feed what no cache holds; every row feeds equally many tokens, ending in its last one."""
-        found = [
-            self.store.find(row.ids[: row.prefix]) if row.prefix else None for row in self.rows
-        ]
-        new = max(
-            len(r.ids) - (r.prefix if f is not None else 0)
-            for r, f in zip(self.rows, found, strict=True)
-        )
+        found = self._found()
+        new = max(len(r.ids) - cached(f) for r, f in zip(self.rows, found, strict=True))
         filled = self.longest - new
         self._allocate(filled)
         ids = torch.zeros(len(self.rows), new, dtype=torch.long)
@@ -124,6 +139,24 @@ class Batch:
         positions = (self.mask[:, : self.longest].cumsum(-1) - 1).clamp_(min=0)
         self.position = positions[:, -1] + 1
         return self._forward(ids.to(self.device), positions[:, filled:])
+
+    def _found(self) -> list[torch.Tensor | None]:
+        """What is cached of each row. Rows with unusually much to feed get a head start.
+
+        All rows feed as many tokens as the one with the most, so a few long replies would make
+        every row feed long: those rows are fed up to the usual length in a batch of their own.
+        """
+        found = [self.store.find(r.ids[: r.prefix]) if r.prefix else None for r in self.rows]
+        new = [len(r.ids) - cached(f) for r, f in zip(self.rows, found, strict=True)]
+        usual = int(np.median(new))
+        late = [i for i, count in enumerate(new) if count > 2 * usual]
+        if late:
+            requests = [replace(self.rows[i], ids=self.rows[i].ids[:-usual]) for i in late]
+            ahead = Batch(self.decoder, self.store, requests, frozenset())
+            ahead._prefill()
+            for i, row in enumerate(requests):
+                found[late[i]] = ahead._states(i, len(row.ids))
+        return found
 
     def _allocate(self, filled: int) -> None:
         config = self.model.config.get_text_config()
@@ -163,9 +196,16 @@ class Batch:
 
     def _store(self, i: int, row: Request) -> None:
         ids = np.concatenate([row.ids, np.array(row.sampled[:-1], np.int64)])
-        filled = self.cache.get_seq_length()
-        layers = [layer.buffer[:, i, :, filled - len(ids) : filled] for layer in self.cache.layers]
-        self.store.put(ids, torch.stack(layers))
+        self.store.put(ids, self._states(i, len(ids)))
+        if row.prefix:
+            self.outgrown.append(row.ids[: row.prefix])
+
+    def _states(self, i: int, length: int) -> torch.Tensor:
+        """A row's last `length` columns, `[layers, 2, heads, length, head_dim]`."""
+        end = self.cache.get_seq_length()
+        return torch.stack(
+            [layer.buffer[:, i, :, end - length : end] for layer in self.cache.layers]
+        )
 
     def _keep(self, going: torch.Tensor) -> None:
         index = going.nonzero()[:, 0]

@@ -1,7 +1,8 @@
 """Key-value caches of finished sequences, found again by their exact token ids.
 
-After a completion the engine keeps the keys and values of every token it fed. The next turn's context begins with those
-ids, so it is found by content: no session names, branches share a prefix for free, and a changed history is simply a miss.
+After a completion the engine keeps the keys and values of every token it fed. The next turn's
+context begins with those ids, so it is found by content: no session names, branches share a prefix
+for free, and a changed history is simply a miss.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from transformers.cache_utils import Cache, DynamicLayer
 from agentrl.types import Ids
 
 
-class GrowingLayer(DynamicLayer):
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """One layer's keys and values in a buffer that is filled in place instead of being copied."""
 
     def __init__(self, buffer: torch.Tensor, filled: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.buffer = buffer
         self.filled = filled
         self.dtype, self.device = buffer.dtype, buffer.device
@@ -34,8 +35,7 @@ class GrowingLayer(DynamicLayer):
         self.buffer[0, :, :, self.filled : end] = key_states
         self.buffer[1, :, :, self.filled : end] = value_states
         self.filled = end
-        self._expose()
-        return self.keys, self.values
+        return self._expose()
 
     def get_seq_length(self) -> int:
         """Columns filled."""
@@ -46,13 +46,15 @@ class GrowingLayer(DynamicLayer):
         self.buffer = self.buffer[:, rows]
         self._expose()
 
-    def _expose(self) -> None:
-        self.keys = self.buffer[0, :, :, : self.filled]
-        self.values = self.buffer[1, :, :, : self.filled]
+    def _expose(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Point `keys` and `values` at what is filled; a transformers layer is read through them."""
+        keys, values = self.buffer[0, :, :, : self.filled], self.buffer[1, :, :, : self.filled]
+        self.keys, self.values = keys, values
+        return keys, values
 
 
 class PrefixStore:
-    """Finished sequences' keys and values by their ids, the least recently used ones dropped first."""
+    """Finished sequences' keys and values by their ids, the least recently used dropped first."""
 
     def __init__(self, max_tokens: int) -> None:
         self.max_tokens = max_tokens
@@ -78,6 +80,12 @@ class PrefixStore:
         self._entries.move_to_end(ids.tobytes())
         return entry[1]
 
+    def drop(self, ids: Ids) -> None:
+        """Forget exactly `ids`: a longer sequence has taken its place."""
+        entry = self._entries.pop(ids.tobytes(), None)
+        if entry is not None:
+            self.num_tokens -= entry[0]
+
     def clear(self) -> None:
         """Forget everything: the weights have changed."""
         self._entries.clear()
@@ -87,7 +95,10 @@ class PrefixStore:
 def batch_cache(
     shape: tuple[int, int, int, int, int], dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, Any]:
-    """An empty cache for `(layers, batch, heads, columns, head_dim)`: its memory and the Hugging Face view of it."""
+    """An empty cache for `(layers, batch, heads, columns, head_dim)`.
+
+    Returns its memory and the Hugging Face view of it.
+    """
     layers, batch, heads, columns, head_dim = shape
     memory = torch.zeros(layers, 2, batch, heads, columns, head_dim, dtype=dtype, device=device)
     return memory, Cache(layers=[GrowingLayer(memory[layer], 0) for layer in range(layers)])

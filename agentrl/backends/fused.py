@@ -1,8 +1,8 @@
-"""A functional decoder for small Llama and Qwen3 models on a CPU: the same arithmetic in a third of the calls.
+"""A decoder for small Llama and Qwen3 models on a CPU: the same arithmetic in a third of the calls.
 
-At this size a transformers forward is mostly Python and kernel launches. Here projections are fused, rotary embedding is
-one complex product and attention is two batched products. The numbers agree with the model's own forward to 1e-5 nats,
-which `tests/backends` checks at every turn.
+At this size a transformers forward is mostly Python and kernel launches. Here projections are
+fused, rotary embedding is one complex product and attention is two batched products. The numbers
+agree with the model's own forward to 1e-5 nats, which `tests/backends` checks at every turn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MASKED = -1e30  # finite: a padding column that attends to nothing stays a numbe
 
 
 class FusedDecoder:
-    """Copies of a model's weights, laid out for decoding. `refresh` takes the model's current ones."""
+    """Copies of a model's weights, laid out for decoding; `refresh` takes the current ones."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -98,7 +98,8 @@ class FusedDecoder:
             gate, up = (normed @ weights["up"]).chunk(2, -1)
             hidden = torch.addmm(hidden, silu(gate) * up, weights["down"])
         last = hidden.view(batch, columns, -1)[:, -1]
-        return rms_norm(last, last.shape[-1:], self.norm, self.eps) @ self.head
+        logits: torch.Tensor = rms_norm(last, last.shape[-1:], self.norm, self.eps) @ self.head
+        return logits
 
     def _attend(
         self,
@@ -113,7 +114,7 @@ class FusedDecoder:
         heads, kv_heads, size = self.heads, self.kv_heads, self.head_dim
         projected = rms_norm(hidden, hidden.shape[-1:], weights["norm1"], self.eps) @ weights["qkv"]
         projected = projected.view(-1, heads + 2 * kv_heads, size)
-        query, key, value = projected.split([heads, kv_heads, kv_heads], dim=1)
+        query, key, value = torch.split(projected, [heads, kv_heads, kv_heads], dim=1)
         if "q_norm" in weights:
             query = rms_norm(query, (size,), weights["q_norm"], self.eps)
             key = rms_norm(key, (size,), weights["k_norm"], self.eps)

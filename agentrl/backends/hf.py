@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,11 @@ ATTENTION = {"full_attention", "sliding_attention"}
 
 
 class HFPolicy:
-    """A Hugging Face model that episodes sample from; the learner may train the same object."""
+    """A Hugging Face model that episodes sample from; the learner may train the same object.
+
+    Raises:
+        PolicyError: a model whose layers keep more than keys and values, such as a recurrent one.
+    """
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class HFPolicy:
         self.max_batch = max_batch
         self.linger_seconds = linger_seconds
         self.seconds = 0.0
+        self.window = _window(model)
         self.store = PrefixStore(cache_tokens)
         self.decoder = decoder(model)
         self._seated = 0
@@ -59,8 +65,12 @@ class HFPolicy:
         self._thread: threading.Thread | None = None
 
     async def complete(self, context: Sequence[Span], sampling: Sampling) -> Completion:
-        """Sample once after `context`. Raises: PolicyError."""
-        request = make_request(tuple(context), sampling)
+        """Sample once after `context`; a completion is cut where the model's positions end.
+
+        Raises:
+            PolicyError: no room after the context, or the model failed.
+        """
+        request = self._admit(make_request(tuple(context), sampling))
         request.loop = asyncio.get_running_loop()
         request.future = request.loop.create_future()
         self._requests.put(request)
@@ -79,8 +89,23 @@ class HFPolicy:
             self._seated -= 1
             self._requests.put(None)  # whoever waits for this episode need not any more
 
+    def _admit(self, request: Request) -> Request:
+        """The request with no more tokens than the model has positions for."""
+        room = self.window - len(request.ids)
+        if room < 1:
+            raise PolicyError(
+                f"the context has {len(request.ids)} tokens and the model no position after "
+                f"{self.window}: lower limits.context_tokens"
+            )
+        tokens = min(room, request.sampling.max_tokens)
+        request.sampling = replace(request.sampling, max_tokens=tokens)
+        return request
+
     def load(self, weights: Any = None) -> int:
-        """Take new weights (None when the learner trained this very model) and forget old states."""
+        """Take new weights and forget old states.
+
+        `weights` is None when the learner trained this very model.
+        """
         if weights is not None:
             self.model.load_state_dict(weights)
         self.store.clear()
@@ -103,6 +128,8 @@ class HFPolicy:
 
     def _completion(self, request: Request) -> Completion:
         ids = np.array(request.sampled, np.int64)
+        if not np.isfinite(request.logprobs).all():
+            raise PolicyError("the model's logits are not finite: its weights have diverged")
         stopped = bool(len(ids)) and int(ids[-1]) in self.chat.end_ids
         return Completion(
             ids=ids,
@@ -122,10 +149,11 @@ class HFPolicy:
                 outcome = PolicyError(f"generation failed: {type(error).__name__}: {error}")
             for i, request in enumerate(batch):
                 answer = outcome if isinstance(outcome, PolicyError) else outcome[i]
-                request.loop.call_soon_threadsafe(_settle, request.future, answer)
+                with contextlib.suppress(RuntimeError):  # its loop is closed: nobody waits any more
+                    request.loop.call_soon_threadsafe(_settle, request.future, answer)
 
     def _collect(self) -> list[Request]:
-        """Wait for a request, then for the other episodes in play, but not for slow environments."""
+        """Wait for a request, then for the other episodes in play, not for slow environments."""
         batch: list[Request] = []
         deadline: float | None = None
         while not batch or len(batch) < min(self.max_batch, self._seated):
@@ -134,7 +162,7 @@ class HFPolicy:
                 request = self._requests.get(timeout=wait)
             except queue.Empty:
                 break
-            if request is not None:
+            if request is not None and not request.future.done():
                 batch.append(request)
                 deadline = deadline or time.perf_counter() + self.linger_seconds
         return sorted(batch, key=lambda request: request.sampling.seed)
@@ -147,3 +175,16 @@ def _settle(future: asyncio.Future[Completion], answer: Completion | PolicyError
         future.set_exception(answer)
     else:
         future.set_result(answer)
+
+
+def _window(model: Any) -> int:
+    """Positions that a model has. Raises: PolicyError for layers that this engine cannot cache."""
+    config = model.config.get_text_config()
+    unknown = set(getattr(config, "layer_types", None) or ()) - ATTENTION
+    if unknown or not getattr(config, "num_attention_heads", None):
+        raise PolicyError(
+            f"{type(model).__name__} keeps more than keys and values "
+            f"({', '.join(sorted(unknown)) or 'it has no attention heads'}): this engine serves "
+            "models of full and sliding attention"
+        )
+    return getattr(config, "max_position_embeddings", None) or sys.maxsize

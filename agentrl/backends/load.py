@@ -53,7 +53,7 @@ def pretrained(
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
     device: str = "auto",
     lora_rank: int = 0,
-    lora_alpha: float = 32.0,
+    lora_alpha: int = 32,
     lora_targets: str | list[str] = "all-linear",
     trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
@@ -63,10 +63,10 @@ def pretrained(
 
     with boundary(PolicyError, f"cannot load the model {path!r}"):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=dtype, attn_implementation=attention, trust_remote_code=trust_remote_code
         )
-    # An embedding with padding_idx swallows that row's gradient; a sampled pad is a token like any other.
+    # An embedding with padding_idx swallows that row's gradient; a sampled pad is like any token.
     model.get_input_embeddings().padding_idx = None
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model.to(chosen)
@@ -93,13 +93,17 @@ def check_path(name: Any) -> None:
             )
     elif name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ConfigError(
-            f"there is no model at {name!r}: give an existing folder, a hub id (owner/name) or tiny",
+            f"there is no model at {name!r}: give a folder that exists, a hub id (owner/name) or "
+            "tiny",
             "model",
         )
 
 
 def corpus(env: TextEnv, num_tasks: int) -> Iterable[str]:
-    """The text a tokenizer should know: what the environment lists, and expert episodes of training tasks."""
+    """The text a tokenizer should know.
+
+    What the environment lists, and expert episodes of training tasks.
+    """
     import numpy as np
 
     yield from env.corpus()

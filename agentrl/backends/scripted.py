@@ -1,4 +1,7 @@
-"""A player that reads from a script: demonstrations, dry runs and tests, on the same path as a model."""
+"""A player that reads from a script: for demonstrations, dry runs and tests.
+
+It goes the same path as a model.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from agentrl.errors import EnvError
 from agentrl.protocols import Chat, Player, Stage
 from agentrl.rollout import Cast
 from agentrl.types import Completion, Finish, Span
@@ -23,7 +27,10 @@ class ScriptedPlayer:
 
     async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
         """The script's next text, cut at `max_tokens`."""
-        ids = self.chat.encode(await self.script())
+        text = await self.script()
+        if not isinstance(text, str):
+            raise EnvError(f"the script said {text!r}: give a text")
+        ids = self.chat.encode(text)
         kept = ids[:max_tokens]
         return Completion(
             ids=kept,

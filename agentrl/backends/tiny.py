@@ -1,6 +1,7 @@
-"""A language model from nothing: tokenizer, chat template and weights, made on the spot from an environment's text.
+"""A language model from nothing: tokenizer, chat template and weights, from an environment's text.
 
-The result is an ordinary `save_pretrained` folder's worth of Hugging Face objects; nothing later knows it was tiny.
+The result is an ordinary `save_pretrained` folder's worth of Hugging Face objects; nothing later
+knows it was tiny.
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
 END = "<|end|>"
 PAD = "<|pad|>"
 TEMPLATE = (
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-WORD = r"</?\w+>|[:?]?\w+(?:=\w+)?| |\n|[^\w\s]|\s"
-"""Tags, names (`:Mira_Talven`), variables (`?x`), placements (`r1c2=3`), words and single marks."""
+WORD = r"</?(?!0x[0-9A-F]{2}>)\w+>|[:?]?\w+(?:=\w+)?| |\n|[^\w\s]|\s"
+"""Tags, names (`:Mira_Talven`), variables (`?x`), placements (`r1c2=3`), words and single marks.
+
+A text that spells a byte token (`<0x41>`) is no tag: it would come back as that byte.
+"""
 
 
 def word_tokenizer(texts: Iterable[str], *, max_words: int = 8000) -> PreTrainedTokenizerFast:
-    """A word-level tokenizer with a byte fallback, so that every text has ids and comes back unchanged.
+    """A word-level tokenizer with a byte fallback: every text has ids and comes back unchanged.
 
     The most frequent `max_words` words of `texts` are one token each; anything else falls back to
     bytes. Spaces between words are tokens of their own only where a word does not carry one.
@@ -50,7 +54,7 @@ def word_tokenizer(texts: Iterable[str], *, max_words: int = 8000) -> PreTrained
     tokenizer.pre_tokenizer = pre
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens(specials)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=PAD,
         eos_token=END,

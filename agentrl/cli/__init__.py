@@ -1,4 +1,4 @@
-"""The command line: one module per verb, imported only when its verb is used, so that help is quick."""
+"""The command line: one module per verb, imported when it is used, so that help is quick."""
 
 from agentrl.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`agentrl check CONFIG`: resolve everything, play one scripted episode, print the loss as a formula."""
+"""`agentrl check CONFIG`: resolve everything, play a scripted episode, print the loss's formula."""
 
 from __future__ import annotations
 

@@ -6,12 +6,21 @@ import json as json_module
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from agentrl.config import Run, load_run
+from agentrl.env import check_split
 from agentrl.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from agentrl.evaluate import Evaluation
+    from agentrl.rollout import Cast
+    from agentrl.session import Session
+    from agentrl.types import Group, Task
+
+PLAYERS = ("policy", "oracle", "expert")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,28 +44,16 @@ def evaluate(
     records: str,
     json: bool,
 ) -> None:
-    """Evaluate and print."""
+    """Evaluate and print. Raises: AgentRLError, before anything is played where it can."""
+    if player not in PLAYERS:
+        raise ConfigError(f"unknown player {player!r}: choose {', '.join(PLAYERS)}")
+    check_split(question.split)
     run = load_run(config, overrides)
-    path = model or _last_checkpoint(config, run)
-    if player == "policy" and path is None and run.model_name == "tiny":
-        raise ConfigError(
-            f"{config} has no trained model: give --model FOLDER, a run folder as CONFIG, or train it first"
-        )
-    from agentrl.evaluate import evaluate as measure
-    from agentrl.session import Session
-
-    with Session(run, path) as session:
-        cast = _cast(session, player, question.temperature)
-        tasks = session.env.tasks(question.split, question.tasks, question.seed)
-        kept: list[Any] = []
-
-        def play(chosen: Any, attempts: int) -> Any:
-            kept.extend(session.play(chosen, attempts, cast, f"eval/{question.seed}"))
-            return kept
-
-        result = measure(play, tasks, attempts=question.attempts)
-        if records:
-            _write_records(Path(records), kept)
+    path = _model(config, run, model, needed=player == "policy")
+    if records:
+        _write(records, "a", [])  # before hours are spent
+    lines: list[str] = []
+    result = _measure(run, path, question, player, lines)
     answer = {
         "task": run.env_id,
         "split": question.split,
@@ -66,38 +63,75 @@ def evaluate(
         "seed": question.seed,
         "model": player if player != "policy" else path or run.model_name,
         "skipped": result.skipped,
-        "pass_at": {str(k): value for k, value in result.pass_at.items()},
     }
+    if question.attempts > 1:
+        answer["pass_at"] = {str(k): value for k, value in result.pass_at.items()}
     typer.echo(json_module.dumps(answer) if json else _line(answer))
+    if records:
+        _write(records, "w", lines)
+
+
+def _measure(
+    run: Run, path: str | None, question: Question, player: str, lines: list[str]
+) -> Evaluation:
+    """Play the tasks; every attempt becomes a line of JSON."""
+    from agentrl.evaluate import evaluate as measure
+    from agentrl.record import episode_record
+    from agentrl.session import Session
+
+    with Session(run, path) as session:
+        cast = _cast(session, player, question.temperature)
+
+        def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
+            groups = session.play(tasks, attempts, cast, f"eval/{question.seed}")
+            for group in groups:
+                for episode in group.episodes:
+                    lines.append(json_module.dumps(episode_record(0, episode)) + "\n")
+            return groups
+
+        tasks = session.env.tasks(question.split, question.tasks, question.seed)
+        return measure(play, tasks, attempts=question.attempts)
 
 
 def _line(answer: dict[str, Any]) -> str:
     low, high = answer["interval"]
     text = (
-        f"{answer['task']} {answer['split']}: success {answer['success']:.3f} [{low:.3f}, {high:.3f}], "
-        f"{answer['n']} tasks, seed {answer['seed']}, model {answer['model']}"
+        f"{answer['task']} {answer['split']}: success {answer['success']:.3f} "
+        f"[{low:.3f}, {high:.3f}], {answer['n']} tasks, seed {answer['seed']}, "
+        f"model {answer['model']}"
     )
-    more = [f"pass@{k} {value:.3f}" for k, value in answer["pass_at"].items() if k != "1"]
+    more = [f"pass@{k} {value:.3f}" for k, value in answer.get("pass_at", {}).items()]
     more += [f"{answer['skipped']} attempts skipped (failed)"] if answer["skipped"] else []
     return ", ".join([text, *more])
 
 
-def _cast(session: Any, player: str, temperature: float) -> Any:
+def _cast(session: Session, player: str, temperature: float) -> Cast:
     from agentrl.backends.scripted import expert, oracle
     from agentrl.rollout import seated
 
-    casts = {
-        "policy": lambda: seated({"main": session.policy}, temperature),
-        "oracle": lambda: oracle(session.chat),
-        "expert": lambda: expert(session.chat),
-    }
-    if player not in casts:
-        raise ConfigError(f"unknown player {player!r}: choose {', '.join(casts)}")
-    return casts[player]()
+    if player == "policy":
+        return seated({"main": session.policy}, temperature)
+    return {"oracle": oracle, "expert": expert}[player](session.chat)
+
+
+def _model(config: str, run: Run, model: str, *, needed: bool) -> str | None:
+    """Where the weights are; None is the run's own model. Raises: ConfigError."""
+    from agentrl.backends.load import check_path
+
+    if model:
+        check_path(model)
+        return model
+    path = _last_checkpoint(config, run)
+    if needed and path is None and run.model_name == "tiny":
+        raise ConfigError(
+            f"{config} has no trained model: give --model FOLDER, a run's folder as CONFIG, or "
+            "train it first"
+        )
+    return path
 
 
 def _last_checkpoint(config: str, run: Run) -> str | None:
-    """The newest checkpoint of the run: of the folder given as CONFIG, or of the configuration's `out`."""
+    """The newest checkpoint: of the folder given as CONFIG, or of the configuration's `out`."""
     from agentrl.checkpoint import checkpoints
 
     folder = Path(config)
@@ -107,13 +141,12 @@ def _last_checkpoint(config: str, run: Run) -> str | None:
     return str(saved[-1]) if saved else None
 
 
-def _write_records(path: Path, groups: Sequence[Any]) -> None:
-    from agentrl.record import episode_record
-
+def _write(records: str, mode: str, lines: Sequence[str]) -> None:
     try:
-        with path.open("w") as file:
-            for group in groups:
-                for episode in group.episodes:
-                    file.write(json_module.dumps(episode_record(0, episode)) + "\n")
-    except OSError as error:
-        raise DataError(f"cannot write --records {str(path)!r}: {error.strerror}") from error
+        with open(records, mode) as file:
+            file.writelines(lines)
+    except OSError as error:  # whatever the file system says
+        raise DataError(
+            f"cannot write --records {records!r} ({error.strerror}): give a file in a folder that "
+            "exists"
+        ) from error

@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 the verb's own check failed, 2 bad input, 130 interrupted.
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ app = typer.Typer(
 Config = Annotated[
     str, typer.Argument(help="YAML file, name of a shipped configuration, or run folder.")
 ]
-Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value, for example seed=1")]  # noqa: UP045
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value, for example seed=1")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
@@ -61,7 +61,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Success with a 95% interval on tasks of a split."""
-    from agentrl.cli.evaluate import Question, evaluate as verb
+    from agentrl.cli.evaluate import Question
+    from agentrl.cli.evaluate import evaluate as verb
 
     question = Question(
         split=split, tasks=tasks, attempts=attempts, temperature=temperature, seed=seed
@@ -73,8 +74,8 @@ def evaluate(
 def play(
     env: Annotated[str, typer.Argument(help="Environment id, for example agentrl/Sudoku-v0.")],
     arguments: Annotated[
-        Optional[list[str]], typer.Argument(help="key=value for the environment.")
-    ] = None,  # noqa: UP045
+        list[str] | None, typer.Argument(help="key=value for the environment.")
+    ] = None,
     player: Annotated[str, typer.Option(help="human, oracle or expert.")] = "human",
     seed: Annotated[int, typer.Option(help="Which task.")] = 0,
 ) -> None:
@@ -87,7 +88,7 @@ def play(
 @app.command()
 def show(
     what: Annotated[str, typer.Argument(help="algorithms, envs, configs or models.")],
-    name: Annotated[Optional[str], typer.Argument(help="Show one of them in full.")] = None,  # noqa: UP045
+    name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None,
     json: Json = False,
 ) -> None:
     """What there is: signatures, defaults, sources."""
@@ -109,7 +110,8 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except AgentRLError as error:
-        sys.stderr.write(f"error: {error}\n")
+        message = " ".join(str(error).split("\n"))  # some that we pass on have many lines
+        sys.stderr.write(f"error: {message}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -15,7 +15,7 @@ PLAYERS = ("human", "oracle", "expert")
 
 
 def play(env: str, arguments: Sequence[str], *, player: str, seed: int) -> None:
-    """Play until the environment ends the episode; a person ends it with an empty line or Ctrl-D."""
+    """Play until the environment ends it; a person may, with an empty line or Ctrl-D."""
     if player not in PLAYERS:
         raise ConfigError(f"unknown player {player!r}: choose {', '.join(PLAYERS)}")
     environment = build(env, arguments)
@@ -45,7 +45,10 @@ def _next(environment: TextEnv, player: str, rng: np.random.Generator) -> str | 
             return input("> ").replace("\\n", "\n") or None
         except EOFError:
             return None
-    action = environment.oracle() if player == "oracle" else environment.expert(rng)
+    try:
+        action = environment.oracle() if player == "oracle" else environment.expert(rng)
+    except NotImplementedError as error:  # this environment has no such player
+        raise ConfigError(f"{error}, or choose another --player") from None
     typer.secho(f"> {action}", fg=typer.colors.CYAN)
     return action
 
@@ -60,6 +63,9 @@ def build(env: str, arguments: Sequence[str]) -> TextEnv:
         key, equals, text = argument.partition("=")
         if not equals:
             raise ConfigError(f"cannot read {argument!r}: write key=value, for example size=4")
-        values[key] = yaml.safe_load(text)
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"cannot read {argument!r}: the value is not YAML") from None
     checked = part(env_class(env), **values)
     return make(env, **checked.arguments)

@@ -1,4 +1,4 @@
-"""`agentrl show algorithms|envs|configs|models`: what there is, for people and (`--json`) for programs."""
+"""`agentrl show algorithms|envs|configs|models`: what there is; `--json` for programs."""
 
 from __future__ import annotations
 
@@ -103,7 +103,10 @@ def models() -> list[Entry]:
     """The two places a model comes from."""
     from agentrl.backends import load
 
-    functions = {"tiny": load.tiny, "<folder or hub id>": load.pretrained}
+    functions: dict[str, Callable[..., Any]] = {
+        "tiny": load.tiny,
+        "<folder or hub id>": load.pretrained,
+    }
     return [
         _entry(
             name,
@@ -144,7 +147,7 @@ def _parameters(
 
 
 def _jsonable(value: Any) -> Any:
-    from agentrl.config import plain
+    from agentrl.yamlfile import plain
 
     value = plain(value)
     return (

@@ -1,8 +1,9 @@
-"""`agentrl train CONFIG key=value...`"""
+"""`agentrl train CONFIG key=value...`: check everything, train, and leave cleanly on Ctrl-C."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +27,11 @@ def _interrupted(config: str, overrides: Sequence[str], out: Path) -> None:
     from agentrl.checkpoint import checkpoints
 
     saved = checkpoints(out)
-    command = " ".join(["agentrl train", config, *overrides, "--resume"])
-    safe = (
-        f"checkpoint {saved[-1]} is complete; go on with `{command}`"
-        if saved
-        else "no checkpoint yet"
-    )
+    command = shlex.join(["agentrl", "train", config, *overrides])
+    safe = f"no checkpoint yet; start again with `{command}`"
+    if saved:
+        safe = f"checkpoint {saved[-1]} is complete; go on with `{command} --resume`"
+    sys.stdout.flush()
     sys.stderr.write(f"interrupted: {safe}\n")
     sys.stderr.flush()
     os._exit(130)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agentrl.env import Reply, TextEnv, check_split
+from agentrl.env import SPLITS, Reply, TextEnv, check_split
 from agentrl.envs.sparql.graph import (
     PREFIX,
     PREFIXES,
@@ -76,7 +76,7 @@ class Sparql(TextEnv):
     def tasks(self, split: str, count: int, seed: int) -> list[Task]:
         """At most `count` tasks of the finite pool of chains, in an order drawn by `seed`."""
         check_split(split)
-        pool = _pool(self.graph, self.hops, self.id, split)
+        pool = _pools(self.graph, self.hops, self.id)[split]
         if not pool:
             raise DataError(
                 f"{self.id} has no task in the split {split!r}: raise env.triples "
@@ -208,17 +208,12 @@ def _store(
     )
 
 
-_CHAINS: dict[tuple[int, tuple[int, ...]], list[tuple[str, tuple[str, ...]]]] = {}
-
-
+@lru_cache(maxsize=8)
 def _chains(graph: KnowledgeGraph, hops: tuple[int, ...]) -> list[tuple[str, tuple[str, ...]]]:
     """Every (entity, relations) of the wanted lengths that visits no entity twice."""
-    key = (id(graph), hops)
-    if key not in _CHAINS:
-        starts = [name for names in graph.entities.values() for name in names]
-        found = [chain for name in starts for chain in _walk(graph, name, max(hops))]
-        _CHAINS[key] = [chain for chain in found if len(chain[1]) in hops]
-    return _CHAINS[key]
+    starts = [name for names in graph.entities.values() for name in names]
+    found = [chain for name in starts for chain in _walk(graph, name, max(hops))]
+    return [chain for chain in found if len(chain[1]) in hops]
 
 
 def _walk(graph: KnowledgeGraph, start: str, depth: int) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -233,13 +228,8 @@ def _walk(graph: KnowledgeGraph, start: str, depth: int) -> Iterator[tuple[str, 
         yield from ((start, path) for _, path in frontier)
 
 
-_POOLS: dict[tuple[int, tuple[int, ...], str, str], list[Task]] = {}
-
-
-def _pool(graph: KnowledgeGraph, hops: tuple[int, ...], env: str, split: str) -> list[Task]:
-    """All tasks of a split, made once per process."""
-    if (id(graph), hops, env, split) not in _POOLS:
-        tasks = [Task(env=env, data=question(graph, *chain)) for chain in _chains(graph, hops)]
-        for name in ("train", "test"):
-            _POOLS[id(graph), hops, env, name] = [task for task in tasks if task.split == name]
-    return _POOLS.get((id(graph), hops, env, split), [])
+@lru_cache(maxsize=8)
+def _pools(graph: KnowledgeGraph, hops: tuple[int, ...], env: str) -> dict[str, list[Task]]:
+    """All tasks by split, made once per process."""
+    tasks = [Task(env=env, data=question(graph, *chain)) for chain in _chains(graph, hops)]
+    return {split: [task for task in tasks if task.split == split] for split in SPLITS}

@@ -6,6 +6,7 @@ relations has one answer. The names are drawn, so two seeds share no entity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -63,9 +64,9 @@ FORMS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KnowledgeGraph:
-    """Entities by class and the facts between them."""
+    """Entities by class and the facts between them; a key, equal to itself only."""
 
     entities: dict[str, tuple[str, ...]]
     """Class -> local names, such as `Mira_Talven`."""
@@ -129,7 +130,8 @@ def _name(rng: np.random.Generator, kind: str, taken: set[str]) -> str:
 
 
 def _word(rng: np.random.Generator) -> str:
-    syllables = [
-        str(rng.choice(ONSETS)) + str(rng.choice(VOWELS)) for _ in range(int(rng.integers(1, 3)))
-    ]
-    return ("".join(syllables) + str(rng.choice(CODAS))).capitalize()
+    def draw(choices: Sequence[str]) -> str:  # rng.choice makes an array of them at every call
+        return choices[int(rng.integers(len(choices)))]
+
+    syllables = [draw(ONSETS) + draw(VOWELS) for _ in range(int(rng.integers(1, 3)))]
+    return ("".join(syllables) + draw(CODAS)).capitalize()

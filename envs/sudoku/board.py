@@ -95,13 +95,15 @@ class Board:
         shown = [str(digit or ".") for digit in self.digits]
         return "\n".join(" ".join(shown[at : at + size]) for at in range(0, len(shown), size))
 
-    def listing(self) -> str:
-        """Every cell as a placement, 0 where empty: `r1c1=0 r1c2=3 ...`."""
-        cells = (divmod(cell, self.shape.size) for cell in range(len(self.digits)))
-        return " ".join(
-            f"r{row + 1}c{column + 1}={digit}"
-            for (row, column), digit in zip(cells, self.digits, strict=True)
+    def marks(self) -> str:
+        """Pencil marks: every digit that contradicts nothing, as placements, ` r1c1=2 r1c1=3`."""
+        size = self.shape.size
+        legal = (
+            f" r{cell // size + 1}c{cell % size + 1}={digit}"
+            for cell in self.blanks()
+            for digit in digits_in(self.candidates(cell))
         )
+        return "".join(legal) or "no legal placement"
 
 
 def choose(board: Board) -> tuple[int, int]:

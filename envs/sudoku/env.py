@@ -58,7 +58,7 @@ class Sudoku(TextEnv):
         reward_weights: weight of each part in the reward; None is `{"solved": 1.0}`.
         prompt: `full` explains the game; `short` shows the board alone, for tiny models.
         show_board: whether every reply ends with the board, not the first only.
-        notation: the board as a `grid` of digits, or as `cells` written like placements.
+        notation: the board as a `grid` of digits, or as pencil `marks`: all legal placements.
         expert_skill: probability that the expert knows the right digit of a cell.
         render_mode: `ansi` or None.
 
@@ -78,7 +78,7 @@ class Sudoku(TextEnv):
         placements_per_turn: int | None = None,
         reward_weights: Mapping[str, float] | None = None,
         show_board: bool = True,
-        notation: Literal["grid", "cells"] = "grid",
+        notation: Literal["grid", "marks"] = "grid",
         prompt: Literal["full", "short"] = "full",
         expert_skill: float = 0.5,
         render_mode: str | None = None,
@@ -97,7 +97,7 @@ class Sudoku(TextEnv):
         for part in self.reward_weights:
             _one_of("reward_weights", part, PARTS)
         self.show_board = show_board
-        self.notation = _one_of("notation", notation, ("grid", "cells"))
+        self.notation = _one_of("notation", notation, ("grid", "marks"))
         self.prompt = prompt
         self.expert_skill = expert_skill
         if not 0 <= expert_skill <= 1:
@@ -234,12 +234,17 @@ class Sudoku(TextEnv):
         left = len(self.board.blanks())
         if self.prompt == "full" or not lines:
             lines.append(f"{left} cells left" if left else "solved")
-        if self.show_board:
+        if self.show_board and left:
             lines.append(self._shown())
         return "\n".join(lines)
 
     def _shown(self) -> str:
-        return str(self.board) if self.notation == "grid" else self.board.listing()
+        return str(self.board) if self.notation == "grid" else self.board.marks()
+
+    def _written(self, moves: list[Move]) -> str:
+        """Placements as a player writes them; as marks they look like the list's, space and all."""
+        text = " ".join(map(str, moves))
+        return text if self.notation == "grid" else f" {text}"
 
     # ---- players ----------------------------------------------------------------------------
 
@@ -250,7 +255,7 @@ class Sudoku(TextEnv):
         empty = [c for c in self.puzzle.canonical if board.digits[c] != solution[c]]
         moves = [self._move(cell, 0) for cell in wrong]
         moves += [self._move(cell, solution[cell]) for cell in empty]
-        return " ".join(map(str, moves[: self._pace(len(moves))]))
+        return self._written(moves[: self._pace(len(moves))])
 
     def expert(self, rng: np.random.Generator) -> str:
         """A legal placement in a random blank cell, right with probability `expert_skill` at least.
@@ -267,7 +272,7 @@ class Sudoku(TextEnv):
                 board.put(cell, digit)
             else:
                 board.clear(cell)
-        return " ".join(map(str, moves))
+        return self._written(moves)
 
     def _guess(self, board: Board, rng: np.random.Generator) -> tuple[int, int]:
         open_cells = [cell for cell in board.blanks() if board.candidates(cell)]

@@ -38,6 +38,17 @@ WINDOW = {
     "gemma3": {"sliding_window": 12, "layer_types": ["sliding_attention", "full_attention"]},
 }
 LIMITS = Limits(turn_tokens=12)
+KINDS = [
+    ("llama", 4, False),
+    ("llama", 2, True),
+    ("llama", 2, False),
+    ("qwen3", 4, False),
+    ("qwen3", 1, False),
+    ("qwen3", 1, True),
+    ("mistral", 2, True),
+    ("gemma3", 2, True),
+]
+"""Architecture, key-value heads of 4, and whether the model's own forward is used."""
 
 
 def model_of(kind, vocabulary, *, kv_heads=4, seed=0, **options):
@@ -66,13 +77,16 @@ def model_of(kind, vocabulary, *, kv_heads=4, seed=0, **options):
 @torch.no_grad()
 def sharpen(model):
     """Larger weights, and a constant feature that only the logit of END reads."""
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
         if parameter.dim() == 2:
             parameter.mul_(10.0)
         else:
             parameter.add_(torch.randn_like(parameter) * 0.1)
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            parameter[0] = 0.0
     model.model.embed_tokens.weight[:, 0] = 1.0
-    model.lm_head.weight[1, 0] = 4.0
+    model.lm_head.weight[1] = 0.0
+    model.lm_head.weight[1, 0] = 1.2 if model.config.model_type == "gemma3_text" else 8.0
     return model
 
 
@@ -107,7 +121,9 @@ def plain(model, context, sampled, temperature=1.0):
 def worst(model, trajectory, temperature=1.0):
     """The largest difference of a reported log-prob from the plain forward's, over all turns."""
     differences = [
-        np.abs(plain(model, join(t.spans), t.completion.ids, temperature)[0] - t.completion.logprobs)
+        np.abs(
+            plain(model, join(t.spans), t.completion.ids, temperature)[0] - t.completion.logprobs
+        )
         for t in trajectory.turns
     ]
     return max(float(d.max()) for d in differences)
@@ -116,4 +132,6 @@ def worst(model, trajectory, temperature=1.0):
 def request(ids, *, seed=0, temperature=1.0, max_tokens=8):
     """A request after plain ids."""
     span = Span(ids=np.asarray(ids, np.int64), source=Source.ENV)
-    return make_request((span,), Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed))
+    return make_request(
+        (span,), Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
+    )
