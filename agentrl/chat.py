@@ -17,6 +17,7 @@ from agentrl.errors import PolicyError, boundary
 from agentrl.types import Ids, Message, Source, Span
 
 SENTINEL = "sentinel7"
+MARK = "mark7"
 PROBE = (Message("user", "first probe"), Message("user", "second probe"))
 
 
@@ -34,20 +35,23 @@ class TemplateChat:
                 "set tokenizer.chat_template and save it"
             )
         self.tokenizer = tokenizer
+        self._known_leads: dict[tuple[tuple[str, ...], bool | None], list[int]] = {}
         self.end_id, self.end_ids = self._find_ends()
         self._prove()
 
     def opening(self, messages: Sequence[Message]) -> tuple[Span, ...]:
         """The conversation before the first completion: spans of template and environment text."""
         text = self._render(messages, generation=True)
-        return self._spans(text, [message.content for message in messages])
+        roles = tuple(message.role for message in messages)
+        return self._spans(text, [message.content for message in messages], self._leads(roles))
 
     def reply(self, message: Message, *, closed: bool) -> tuple[Span, ...]:
         """What follows a completion: its turn's rest, `message` and the next turn's start.
 
         `closed`: the completion sampled its end token; if it did not, the delta begins with it.
         """
-        return self._spans(self._delta(message, closed=closed), [message.content])
+        text = self._delta(message, closed=closed)
+        return self._spans(text, [message.content], self._leads((message.role,), closed))
 
     def decode(self, ids: Ids) -> str:
         """Sampled ids as text without the end token."""
@@ -76,14 +80,29 @@ class TemplateChat:
             return tail
         return tail.removeprefix(end)
 
-    def _spans(self, text: str, contents: Sequence[str]) -> tuple[Span, ...]:
+    def _leads(self, roles: tuple[str, ...], closed: bool | None = None) -> list[int]:
+        """Characters that the template writes before each content, in an opening or a delta.
+
+        Without them a content such as `user` would be found in the template's own words.
+        """
+        if (roles, closed) not in self._known_leads:
+            marked = [Message(role, MARK) for role in roles]
+            text = (
+                self._render(marked, generation=True)
+                if closed is None
+                else self._delta(marked[0], closed=closed)
+            )
+            self._known_leads[roles, closed] = [len(lead) for lead in text.split(MARK)[:-1]]
+        return self._known_leads[roles, closed]
+
+    def _spans(self, text: str, contents: Sequence[str], leads: Sequence[int]) -> tuple[Span, ...]:
         """Tokenise once; tokens that overlap a message's own text are ENV, the others TEMPLATE."""
         encoded = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
         ids = np.array(encoded.ids, np.int64)
         owned = np.zeros(len(text) + 1, bool)
         position = 0
-        for content in contents:
-            start = text.find(content.strip(), position)
+        for content, lead in zip(contents, leads, strict=False):
+            start = text.find(content.strip(), position + lead)
             if start >= 0:
                 position = start + len(content.strip())
                 owned[start:position] = True

@@ -48,7 +48,7 @@ def rows(config: str, seed: int, root: Path, *, control: bool) -> list[str]:
     low, high = paired["interval"]
     lines = [
         f"| {seed} | {cell(summary['before'])} | {cell(summary['after'])} "
-        f"| {summary['after']['success'] - summary['before']['success']:+.3f} "
+        f"| {summary['change']['sampled']['mean']:+.3f} "
         f"| {greedy['before']:.3f} -> {greedy['after']:.3f} "
         f"| {paired['mean']:+.3f} [{low:+.3f}, {high:+.3f}] | {total:.0f} |"
     ]
@@ -80,10 +80,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     parser.add_argument("--no-control", action="store_true")
     options = parser.parse_args()
-    print(
-        "| seed | sampled before | sampled after | change | greedy | paired change, greedy | seconds |"
-    )
-    print("|---|---|---|---|---|---|---|", flush=True)
+    heads = ["seed", "sampled before", "sampled after", "change", "greedy", "paired", "seconds"]
+    print("| " + " | ".join(heads) + " |")
+    print("|" + "---|" * len(heads), flush=True)
     for seed in options.seeds:
         root = options.out / options.config
         for line in rows(options.config, seed, root, control=not options.no_control):

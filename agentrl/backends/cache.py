@@ -47,7 +47,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         self._expose()
 
     def _expose(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Point `keys` and `values` at what is filled; a transformers layer is read through them."""
+        """Point `keys` and `values`, which transformers reads, at what is filled."""
         keys, values = self.buffer[0, :, :, : self.filled], self.buffer[1, :, :, : self.filled]
         self.keys, self.values = keys, values
         return keys, values

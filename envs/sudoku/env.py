@@ -21,13 +21,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from agentrl.env import Reply, TextEnv
+from agentrl.envs.sudoku.arguments import one_of, whole
 from agentrl.envs.sudoku.board import Board, digits_in
 from agentrl.envs.sudoku.generate import MAX_BLANKS, generate
 from agentrl.envs.sudoku.moves import Move, read_moves
 from agentrl.envs.sudoku.order import order_score
 from agentrl.envs.sudoku.puzzle import SIZES, load
 from agentrl.envs.sudoku.reader import Row, read
-from agentrl.errors import ConfigError, DataError, suggestion
+from agentrl.errors import ConfigError, DataError
 from agentrl.types import Parse, Task
 
 Check = Literal["rules", "solution"]
@@ -87,17 +88,17 @@ class Sudoku(TextEnv):
         self._rows: tuple[Row, ...] = () if csv is None else read(csv)
         self.size = self._checked_size(size, csv)
         self.blanks = self._checked_blanks(blanks)
-        self.check = _one_of("check", check, get_args(Check))
+        self.check = one_of("check", check, get_args(Check))
         self.placements_per_turn = placements_per_turn
         if placements_per_turn is not None:
-            _whole("placements_per_turn", placements_per_turn, 1)
+            whole("placements_per_turn", placements_per_turn, 1)
         self._fixed_turns = max_turns
         self.max_turns = self._turns(self.blanks)
         self.reward_weights = dict({"solved": 1.0} if reward_weights is None else reward_weights)
         for part in self.reward_weights:
-            _one_of("reward_weights", part, PARTS)
+            one_of("reward_weights", part, PARTS)
         self.show_board = show_board
-        self.notation = _one_of("notation", notation, ("grid", "marks"))
+        self.notation = one_of("notation", notation, ("grid", "marks"))
         self.prompt = prompt
         self.expert_skill = expert_skill
         if not 0 <= expert_skill <= 1:
@@ -115,7 +116,7 @@ class Sudoku(TextEnv):
         """The most blanks of any puzzle: `blanks`, or what the file has."""
         if self._rows:
             return max(row.puzzle.count(".") for row in self._rows)
-        return _whole("blanks", blanks, 1, MAX_BLANKS[self.size], f" for size={self.size}")
+        return whole("blanks", blanks, 1, MAX_BLANKS[self.size], f" for size={self.size}")
 
     def _turns(self, blanks: int) -> int:
         """Turns allowed for a puzzle; ConfigError where they cannot suffice."""
@@ -123,7 +124,7 @@ class Sudoku(TextEnv):
         if self._fixed_turns is None:
             return needed + math.ceil(needed / 2)
         least = 1 if self.placements_per_turn is None else needed
-        return _whole("max_turns", self._fixed_turns, least, why=f" to fill {blanks} blanks")
+        return whole("max_turns", self._fixed_turns, least, why=f" to fill {blanks} blanks")
 
     # ---- tasks ------------------------------------------------------------------------------
 
@@ -228,13 +229,14 @@ class Sudoku(TextEnv):
         return ""
 
     def _feedback(self, reasons: list[str]) -> str:
+        left = len(self.board.blanks())
+        if self.prompt == "short" and self.show_board and left:
+            return self._shown()
         lines = reasons[:MAX_REASONS]
         if len(reasons) > MAX_REASONS:
             lines.append(f"{len(reasons) - MAX_REASONS} more rejected")
-        left = len(self.board.blanks())
-        if self.prompt == "full" or not lines:
-            lines.append(f"{left} cells left" if left else "solved")
-        if self.show_board and left:
+        lines.append(f"{left} cells left" if left else "solved")
+        if self.show_board and (left or self.notation == "grid"):
             lines.append(self._shown())
         return "\n".join(lines)
 
@@ -290,16 +292,3 @@ class Sudoku(TextEnv):
 
     def _move(self, cell: int, digit: int) -> Move:
         return Move(cell // self.size + 1, cell % self.size + 1, digit)
-
-
-def _whole(name: str, value: int, least: int, most: int | None = None, why: str = "") -> int:
-    if not isinstance(value, int) or value < least or (most is not None and value > most):
-        limit = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise ConfigError(f"{name}={value!r}: give a whole number {limit}{why}")
-    return value
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise ConfigError(f"{name}: unknown value {value!r}; {suggestion(str(value), list(known))}")
-    return value
