@@ -42,17 +42,17 @@ def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any
 
 
 def writable(out: Path) -> None:
-    """Make the parents of a run's folder, and see that the folder itself can be a run's.
+    """See that a folder can become a run's, without touching it.
 
     Raises:
         DataError: a file is in the way, or a folder that holds something else.
     """
+    nearest = next(path for path in (out, *out.parents) if path.exists())
     with boundary(DataError, f"cannot write to out={str(out)!r}, give another folder"):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        found = [path.name for path in out.iterdir()] if out.exists() else []
-    if found and not {"run.yaml", "metrics.jsonl"} & set(found):
+        found = sorted(path.name for path in nearest.iterdir())
+    if nearest == out and found and not {"run.yaml", "metrics.jsonl"} & set(found):
         raise DataError(
-            f"out={str(out)!r} holds {sorted(found)[0]!r} but no run: give a new or empty folder"
+            f"out={str(out)!r} holds {found[0]!r} but no run: give a new or empty folder"
         )
 
 

@@ -17,6 +17,7 @@ LEAST = {
     "model.layers": 1,
     "model.heads": 1,
     "model.context": 1,
+    "model.corpus_tasks": 1,
     "model.lora_rank": 0,
     "limits.turn_tokens": 1,
     "limits.trajectory_tokens": 1,

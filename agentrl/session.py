@@ -35,7 +35,9 @@ class Session:
         self.plan: Plan = run.rollout()
         self.schedule: Schedule = run.train()
         self.env = run.make_env()
-        self.model, self.tokenizer = self._load(model_path)
+        with torch.random.fork_rng():
+            torch.manual_seed(run.seed)  # new adapters are drawn
+            self.model, self.tokenizer = self._load(model_path)
         self.chat = TemplateChat(self.tokenizer)
         self.policy = HFPolicy(self.model, self.chat, max_batch=self.plan.concurrency)
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)

@@ -27,9 +27,16 @@ def read_tree(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Tree, 
     """
     path, text = read_config(source)
     tree, places = parse_yaml(text, path)
+    if is_run(Path(source)):
+        tree["out"] = str(source)  # wherever it was when it was written
     for override in overrides:
         apply_override(tree, places, override)
     return tree, places, path
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is a run's folder, and not one of its checkpoints."""
+    return (path / "run.yaml").is_file() and not (path / "state.json").exists()
 
 
 def read_config(source: str | Path) -> tuple[str, str]:

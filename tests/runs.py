@@ -26,11 +26,12 @@ SMALL = {
 
 
 def small(out, **sections):
-    """A run of SMALL; a mapping changes keys of its section, anything else replaces it."""
+    """A run of SMALL; a mapping without a name changes keys of its section."""
     tree = {"out": str(out), **SMALL}
     for name, value in sections.items():
-        both = isinstance(value, dict) and isinstance(tree.get(name), dict)
-        tree[name] = {**tree[name], **value} if both else value
+        whole = not isinstance(value, dict) or {"id", "name"} & value.keys()
+        adds = not whole and isinstance(tree.get(name), dict)
+        tree[name] = {**tree[name], **value} if adds else value
     return build_run(tree)
 
 

@@ -225,8 +225,8 @@ def test_a_component_from_anywhere_is_resolved_to_where_it_is():
 def test_the_resolved_form_of_every_configuration_repeats_it(config, tmp_path):
     resolved = load_run(config).resolved()
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(resolved, sort_keys=False))
-    assert load_run(tmp_path).resolved() == resolved
     assert load_run(tmp_path / "run.yaml").resolved() == resolved
+    assert load_run(tmp_path).resolved() == {**resolved, "out": str(tmp_path)}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import yaml
+from builders import group
 from runs import cli, one_line, rows, shell, small, trained
 
 from agentrl.checkpoint import checkpoints, load_state
@@ -14,7 +15,8 @@ from agentrl.env import Reply, TextEnv, env_class, register
 from agentrl.errors import DataError
 from agentrl.session import Session
 from agentrl.train import Trainer
-from agentrl.types import Task
+from agentrl.types import Status, Task, Trajectory
+from agentrl.warmstart import living
 
 READY = {"episodes": 64, "steps": 40, "batch": 16, "lr": 1e-2, "warmup_steps": 5}
 RESUMED = {
@@ -22,6 +24,7 @@ RESUMED = {
     "algorithm": {"name": "flow_grpo", "penalty": {"coef": 0.1}},  # a reference to be restored
     "learner": {"lr": 5e-3},
 }
+COEF = "algorithm.penalty.coef="
 SAME = ("train/success", "train/reward", "train/entropy", "learner/loss", "learner/grad_norm")
 
 
@@ -87,6 +90,25 @@ def test_resuming_drops_what_was_written_after_the_checkpoint(finished, resumed)
     assert summary["after"]["success"] == resumed[-1]["after"]["success"]
 
 
+def adapted(out, base, steps):
+    """Adapters on a model that knows the format, kept near it."""
+    near = {"name": "grpo", "penalty": {"coef": 0.1}}
+    sections = {"warm_start": None, "algorithm": near, "learner": {"lr": 1e-2}}
+    model = {"name": base, "lora_rank": 2}
+    return small(out, model=model, train={"steps": steps}, **sections)
+
+
+def test_adapters_are_resumed_and_not_stacked(resumed, tmp_path):
+    base = str(checkpoints(resumed[0])[-1])
+    trained(adapted(tmp_path / "a", base, 2))
+    trained(adapted(tmp_path / "b", base, 1))
+    trained(adapted(tmp_path / "b", base, 2), resume=True)
+    expected, found = (rows(tmp_path / name / "metrics.jsonl") for name in "ab")
+    assert [row["learner/grad_norm"] for row in found] == pytest.approx(
+        [row["learner/grad_norm"] for row in expected], rel=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -118,11 +140,19 @@ def test_broken_weights_are_one_line_too(finished):
 
 
 def test_a_checkpoint_of_other_settings_is_refused(finished):
-    code, _, message = cli("train", finished, "--resume", "algorithm.penalty.coef=0")
+    code, _, message = cli("train", finished, "--resume", "train.steps=5", COEF + "0")
     assert code == 0, message  # the reference is not needed any more
-    code, _, message = cli("train", finished, "--resume", "train.steps=5")
+    code, _, message = cli("train", finished, "--resume", "train.steps=6", COEF + "0.1")
     assert code == 2
-    assert "was made with other settings" in one_line(message)
+    assert "step-000005 was made with other settings" in one_line(message)
+
+
+def test_a_folder_is_resumed_wherever_it_is_now(finished, resumed):
+    moved = finished.rename(finished.with_name("moved"))
+    code, _, message = cli("train", moved, "--resume", "train.steps=5")
+    assert code == 0, message
+    assert checkpoints(moved)[-1].name == "step-000005"
+    assert checkpoints(resumed[2])[-1].name == "step-000004"
 
 
 def test_nothing_to_resume_says_so(tmp_path):
@@ -147,7 +177,7 @@ def test_only_a_run_is_ever_moved_aside(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match=r"'thesis.tex' but no run: give a new or empty folder"):
         trained(small(tmp_path))
-    with pytest.raises(DataError, match="cannot write to out=.*NotADirectoryError"):
+    with pytest.raises(DataError, match=r"cannot write to out=.*NotADirectoryError"):
         trained(small(tmp_path / "thesis.tex"))
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -288,8 +318,14 @@ def test_refused_groups_count_in_the_metrics(tmp_path):
     assert len(rows(tmp_path / "episodes.jsonl")) == 6 * 4
 
 
-class Broken(TextEnv):
-    """Raises whenever it is played."""
+def test_a_warm_start_without_a_demonstration_says_why():
+    failed = Trajectory(status=Status.ENV_FAILED, error="out of paper")
+    with pytest.raises(DataError, match=r"all 2 expert .*env_failed: out of paper.*warm_start: n"):
+        living([group(failed, number=0), group(failed, number=1)])
+
+
+class Whole(TextEnv):
+    """Solved by anything."""
 
     def new_task(self, rng):
         return {"number": int(rng.integers(1000))}
@@ -298,24 +334,10 @@ class Broken(TextEnv):
         return "hello"
 
     def act(self, text):
-        raise RuntimeError("out of paper")
+        return Reply(done=True, success=True)
 
     def expert(self, rng):
         return "hello"
-
-
-class Whole(Broken):
-    """Answers."""
-
-    def act(self, text):
-        return Reply(done=True, success=True)
-
-
-def test_a_warm_start_without_a_demonstration_says_why(tmp_path):
-    register("Broken-v0", Broken)
-    run = small(tmp_path, env="Broken-v0", model={"corpus_tasks": 0})
-    with pytest.raises(DataError, match=r"all 16 expert .*env_failed.*out of paper.*warm_start: n"):
-        trained(run)
 
 
 def test_a_run_without_signal_goes_on(tmp_path):

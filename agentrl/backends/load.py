@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from agentrl.env import TextEnv
 from agentrl.errors import ConfigError, PolicyError, boundary
+
+ADAPTER = "adapter_config.json"
+"""What peft writes beside adapters, where a whole model has its config.json."""
 
 
 def tiny(
@@ -57,20 +61,33 @@ def pretrained(
     lora_targets: str | list[str] = "all-linear",
     trust_remote_code: bool = False,
 ) -> tuple[Any, Any]:
-    """Any causal language model by folder or hub id; `lora_rank` above 0 trains adapters only."""
+    """Any causal language model by folder or hub id; `lora_rank` above 0 trains adapters only.
+
+    A folder of saved adapters goes on with those, on the model that they were made for.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    path = str(Path(path).expanduser()) if path.startswith("~") else path
+    adapted = (Path(path) / ADAPTER).is_file()
     with boundary(PolicyError, f"cannot load the model {path!r}"):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype=dtype, attn_implementation=attention, trust_remote_code=trust_remote_code
+            _adapted_model(path) if adapted else path,
+            dtype=dtype,
+            attn_implementation=attention,
+            trust_remote_code=trust_remote_code,
         )
     # An embedding with padding_idx swallows that row's gradient; a sampled pad is like any token.
     model.get_input_embeddings().padding_idx = None
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model.to(chosen)
-    if lora_rank > 0:
+    if adapted:
+        from peft import PeftModel
+
+        with boundary(PolicyError, f"cannot load the adapters {path!r}"):
+            model = PeftModel.from_pretrained(model, path, is_trainable=True)
+    elif lora_rank > 0:
         from peft import LoraConfig, get_peft_model
 
         adapters = LoraConfig(
@@ -80,13 +97,18 @@ def pretrained(
     return model, tokenizer
 
 
+def _adapted_model(path: str) -> str:
+    """The model that the adapters in a folder belong to."""
+    return str(json.loads((Path(path) / ADAPTER).read_text())["base_model_name_or_path"])
+
+
 def check_path(name: Any) -> None:
     """Refuse a model path that cannot be there, before anything is loaded. Raises: ConfigError."""
     if not isinstance(name, str) or not name:
         raise ConfigError(f"model.name is {name!r}: write tiny, a folder or a hub id", "model.name")
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not any((path / file).is_file() for file in ("config.json", ADAPTER)):
             raise ConfigError(
                 f"the model folder {name!r} has no config.json: is it a save_pretrained folder?",
                 "model",
