@@ -1,6 +1,7 @@
 """Episodes end as they must: failures and limits are statuses, seeds fix everything."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 
@@ -12,12 +13,14 @@ from agentrl.backends import scripted
 from agentrl.backends.hf import HFPolicy
 from agentrl.env import Reply, TextEnv, make
 from agentrl.errors import ConfigError, EnvError, PolicyError, ToolError
-from agentrl.rollout import Plan, Rollout, derive_seed, failure_status, seated
+from agentrl.rollout import Plan, Rollout, SeatedPolicy, derive_seed, failure_status, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
-from agentrl.types import Episode, Finish, Source, Status, Task, Trajectory, join
+from agentrl.types import Episode, Finish, Message, Source, Status, Task, Trajectory, join
 
 LONG = Limits(turn_tokens=1000, trajectory_tokens=10_000, context_tokens=10_000)
+CUT = Limits(turn_tokens=60)
+"""About where the tiny model ends half of its turns by itself."""
 
 
 class Moody(TextEnv):
@@ -165,6 +168,17 @@ def test_a_turn_that_is_cut_goes_on(tiny):
     assert max(len(turn.completion.ids) for turn in played.turns) == 2
 
 
+def test_the_template_closes_what_was_cut_and_only_that(tiny):
+    played = play([task(number=n) for n in range(3)], policy_cast(tiny), limits=CUT)
+    pairs = [pair for t in played for pair in itertools.pairwise(t.turns)]
+    finishes = set()
+    for before, after in pairs:
+        context = join(after.spans)[len(join(before.spans)) :]
+        assert list(context).count(tiny.chat.end_id) == 2, "the policy's turn and the user's"
+        finishes.add(before.completion.finish)
+    assert finishes == {Finish.STOP, Finish.LENGTH}
+
+
 @pytest.mark.parametrize(
     ("limits", "status"),
     [
@@ -269,6 +283,17 @@ def test_the_same_seed_plays_the_same_episodes(tiny):
 def test_attempts_and_turns_differ(tiny):
     played = play([task()], policy_cast(tiny), limits=Limits(turn_tokens=8), attempts=3)
     assert len({tuple(ids) for ids in drawn(played)}) == 15
+
+
+def test_every_call_of_an_episode_draws_anew(tiny):
+    player = SeatedPolicy(HFPolicy(tiny.fresh(), tiny.chat), 1.0, seed=0)
+    context = tiny.chat.opening([Message("user", "go")])
+
+    async def twice():
+        return [await player.complete(context, 8) for _ in range(2)]
+
+    first, second = asyncio.run(twice())
+    assert first.ids.tolist() != second.ids.tolist()
 
 
 def test_a_task_plays_the_same_among_others(tiny):

@@ -53,7 +53,8 @@ def ask(policy, count, sampling=SHORT, context=CONTEXT):
             return await policy.complete(context, sampling)
 
     async def every():
-        return await asyncio.gather(*map(one, seats), return_exceptions=True)
+        answers = asyncio.gather(*map(one, seats), return_exceptions=True)
+        return await asyncio.wait_for(answers, 25)
 
     return asyncio.run(every())
 
