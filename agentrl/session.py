@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ class Session:
         self.policy = HFPolicy(self.model, self.chat, max_batch=self.plan.concurrency)
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)
         limits: Limits = run.limits()
+        # a model's positions may end before the run's limit does
+        fits = min(limits.context_tokens, self.policy.window)
+        limits = replace(limits, context_tokens=fits)
         self.rollout = Rollout(
             pool=self.pool, agent=ChatAgent(limits), concurrency=self.plan.concurrency
         )

@@ -150,7 +150,7 @@ def update(model, optimizer, groups):
         optimizer.step()
         optimizer.zero_grad()
     mean_reward = float(np.mean([reward for group in groups for _, _, reward in group]))
-    return mean_reward, float(loss), norm
+    return mean_reward, float(loss.detach()), norm
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ def positive_only(view: View, *, floor: float = 0.1) -> torch.Tensor:
 POSITIVE = algorithm("grpo").but(loss=part(positive_only, floor=0.05))
 
 SETTINGS = {
-    "env": "agentrl/Echo-v0",
+    "env": {"id": "agentrl/Echo-v0", "words": 2},
     "model": {"name": "tiny", "hidden_size": 32, "layers": 2, "corpus_tasks": 50},
-    "warm_start": {"episodes": 256, "steps": 40},
+    "warm_start": {"episodes": 256, "steps": 40, "lr": 1e-2, "warmup_steps": 5},
     "limits": {"turn_tokens": 4},
-    "learner": {"lr": 5e-3},
-    "train": {"steps": 20, "train_tasks": 512, "eval_tasks": 128},
+    "rollout": {"tasks": 8, "attempts": 8},
+    "learner": {"lr": 3e-3},
+    "train": {"steps": 40, "train_tasks": 512, "eval_tasks": 128},
 }
 
 

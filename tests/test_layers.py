@@ -30,7 +30,7 @@ LAYERS = (
         *("config", "combinations", "yamlfile"),
     },
     {"session", "checkpoint", "warmstart", "report", "train", "evaluate", "compare"},
-    {"web", "cli"},
+    {"web", "cli", "__main__"},
 )
 """Imports point to the same set or to an earlier one. A new module is placed here or fails."""
 
