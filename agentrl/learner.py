@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 
 from agentrl.algorithms.base import Algorithm
-from agentrl.errors import PolicyError
+from agentrl.errors import ConfigError, PolicyError
 from agentrl.layouts.padded import MicroBatch, forward, micro_batches
 from agentrl.table import Table, View
 
@@ -56,6 +56,11 @@ class Learner:
         self.minibatches = minibatches
         self.token_budget = token_budget
         self.accelerator = Accelerator(mixed_precision=precision)
+        if self.accelerator.num_processes > 1:
+            raise ConfigError(
+                f"{self.accelerator.num_processes} processes: this version trains in one; start it "
+                "without `accelerate launch`"
+            )
         if gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self.reference = reference_model(model) if "ref" in algorithm.needs else None

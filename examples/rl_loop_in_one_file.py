@@ -1,6 +1,6 @@
 """The whole loop without the library's abstractions: GRPO on a two-turn task, in plain PyTorch.
 
-    python examples/rl_loop_in_one_file.py
+Run it with `python examples/rl_loop_in_one_file.py`.
 
 Nothing is cached, batched cleverly or configurable, so every step of the line can be read here:
 sample tasks, play groups, keep the sampled ids, credit, weigh, one dot product, step. A test runs
@@ -17,6 +17,7 @@ from agentrl.backends.load import tiny
 from agentrl.env import make
 
 SEED, STEPS, TASKS, ATTEMPTS, TURN_TOKENS, LR = 0, 3, 4, 4, 4, 5e-3
+IMITATED = 160
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 
 
@@ -93,13 +94,13 @@ def choose(pool, step):
 
 
 def warm_start():
-    """A model that knows the format and says any word: 40 supervised steps on random answers."""
+    """A model that knows the format and says any word: supervised steps on random answers."""
     env = make("agentrl/Echo-v0", words=4, turns=2)
     model, tokenizer = tiny(env, SEED, hidden_size=32, layers=2, corpus_tasks=50)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
     rng = np.random.default_rng(SEED)
-    for task in env.tasks("train", 40, SEED):
-        ids, sampled, loss = [], [], torch.zeros(())
+    for task in env.tasks("train", IMITATED, SEED):
+        ids, sampled = [], []
         for word in task.data["words"]:
             prompt = encode(tokenizer, f"{USER}say {word}{END}{ASSISTANT}")
             answer = encode(tokenizer, f"{rng.choice(env.words)}{END}")

@@ -1,6 +1,6 @@
-"""A new algorithm: a loss of your own in a record that differs from GRPO.
+"""A new algorithm: a loss of your own in a record that differs from GRPO, compared with GRPO.
 
-python examples/write_an_algorithm.py
+Run it with `python examples/write_an_algorithm.py`.
 """
 
 import torch
