@@ -55,12 +55,7 @@ class Learner:
         self.epochs = epochs
         self.minibatches = minibatches
         self.token_budget = token_budget
-        self.accelerator = Accelerator(mixed_precision=precision)
-        if self.accelerator.num_processes > 1:
-            raise ConfigError(
-                f"{self.accelerator.num_processes} processes: this version trains in one; start it "
-                "without `accelerate launch`"
-            )
+        self.accelerator = one_process(Accelerator(mixed_precision=precision))
         if gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self.reference = reference_model(model) if "ref" in algorithm.needs else None
@@ -190,6 +185,16 @@ class Learner:
         self.scheduler.load_state_dict(state["scheduler"])
         if self.reference is not None:  # without this, resuming would make it the saved weights
             self.reference.load_state_dict(state["reference"])
+
+
+def one_process(accelerator: Accelerator) -> Accelerator:
+    """The accelerator, if it is alone. Raises: ConfigError."""
+    if accelerator.num_processes > 1:
+        raise ConfigError(
+            f"{accelerator.num_processes} processes: this version trains in one; start it without "
+            "`accelerate launch`"
+        )
+    return accelerator
 
 
 def reference_model(model: Any) -> Any:

@@ -68,7 +68,7 @@ def pretrained(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    path = str(Path(path).expanduser()) if path.startswith("~") else path
+    path = path if not path.startswith("~") else str(Path(path).expanduser())
     adapted = (Path(path) / ADAPTER).is_file()
     with boundary(PolicyError, f"cannot load the model {path!r}"):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
@@ -83,18 +83,21 @@ def pretrained(
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model.to(chosen)
     if adapted:
-        from peft import PeftModel
-
-        with boundary(PolicyError, f"cannot load the adapters {path!r}"):
-            model = PeftModel.from_pretrained(model, path, is_trainable=True)
-    elif lora_rank > 0:
+        return _saved_adapters(model, path), tokenizer
+    if lora_rank > 0:
         from peft import LoraConfig, get_peft_model
 
-        adapters = LoraConfig(
-            r=lora_rank, lora_alpha=lora_alpha, target_modules=lora_targets, task_type="CAUSAL_LM"
-        )
-        model = get_peft_model(model, adapters)
+        shape = {"r": lora_rank, "lora_alpha": lora_alpha, "target_modules": lora_targets}
+        model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **shape))
     return model, tokenizer
+
+
+def _saved_adapters(model: Any, path: str) -> Any:
+    """The model with the adapters of a folder, trainable."""
+    from peft import PeftModel
+
+    with boundary(PolicyError, f"cannot load the adapters {path!r}"):
+        return PeftModel.from_pretrained(model, path, is_trainable=True)
 
 
 def _adapted_model(path: str) -> str:
