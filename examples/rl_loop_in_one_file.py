@@ -17,7 +17,7 @@ from agentrl.backends.load import tiny
 from agentrl.env import make
 
 SEED, STEPS, TASKS, ATTEMPTS, TURN_TOKENS, LR = 0, 3, 4, 4, 4, 5e-3
-IMITATED = 160
+IMITATED = 80
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 
 

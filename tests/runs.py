@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -66,7 +68,10 @@ def shell(*arguments, **options):
     quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     environment = {**os.environ, **quiet}
-    return subprocess.Popen(command, env=environment, text=True, **{**pipes, **options})
+    # a shell that starts the tests in the background makes its children ignore Ctrl-C
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    settings = {"preexec_fn": listen, **pipes, **options}
+    return subprocess.Popen(command, env=environment, text=True, **settings)
 
 
 def one_line(text):

@@ -193,7 +193,7 @@ def wait_for_step(out, step, process):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < until, "too slow"
         time.sleep(0.02)
-    time.sleep(0.1)
+    time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -209,8 +209,8 @@ def interrupted(tmp_path_factory):
 
 
 def long_run(out):
-    """Steps of half a second, a checkpoint after every second one, and no end."""
-    plan = {"tasks": 48, "attempts": 8}
+    """Steps long enough to be interrupted, a checkpoint after every second one, and no end."""
+    plan = {"tasks": 32, "attempts": 8}
     endless = {"steps": 10**6, "checkpoint_every": 2}
     return small(out, warm_start=READY, rollout=plan, train=endless)
 
@@ -225,9 +225,11 @@ def test_an_interrupt_leaves_one_line_that_says_how_to_go_on(interrupted):
 
 def test_an_interrupt_leaves_checkpoints_whole(interrupted):
     out = interrupted[0]
-    assert [path.name for path in checkpoints(out)] == ["step-000000", "step-000002"]
-    assert load_state(checkpoints(out)[-1])["step"] == 2
-    assert len(rows(out / "metrics.jsonl", "train")) == 3
+    done = len(rows(out / "metrics.jsonl", "train"))
+    steps = [load_state(path)["step"] for path in checkpoints(out)]
+    assert [path.name for path in checkpoints(out)] == [f"step-{step:06d}" for step in steps]
+    assert steps[-1] <= done <= steps[-1] + 2
+    assert done >= 3
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(interrupted):
@@ -237,9 +239,10 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(interrupted):
     process.kill()
     process.communicate()
     last = load_state(checkpoints(out)[-1])["step"]
-    summary = trained(small(out, train={"steps": last + 1}, rollout={"tasks": 4}), resume=True)
-    assert last == 4
-    assert [row["step"] for row in rows(out / "metrics.jsonl", "train")] == [0, 1, 2, 3, 4]
+    summary = trained(small(out, train={"steps": last + 1}), resume=True)
+    steps = [row["step"] for row in rows(out / "metrics.jsonl", "train")]
+    assert steps == list(range(last + 1))
+    assert last >= 4
     assert summary["checkpoint"] == str(checkpoints(out)[-1])
 
 

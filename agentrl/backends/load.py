@@ -87,7 +87,11 @@ def pretrained(
     if lora_rank > 0:
         from peft import LoraConfig, get_peft_model
 
-        shape = {"r": lora_rank, "lora_alpha": lora_alpha, "target_modules": lora_targets}
+        shape: dict[str, Any] = {
+            "r": lora_rank,
+            "lora_alpha": lora_alpha,
+            "target_modules": lora_targets,
+        }
         model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **shape))
     return model, tokenizer
 
