@@ -39,7 +39,7 @@ def rows(config: str, seed: int, root: Path, *, control: bool) -> list[str]:
     """The table's rows for one seed."""
     summary = train(config, root / f"seed-{seed}", f"seed={seed}")
     greedy = {
-        row["when"]: row
+        row["when"]: row["success"]
         for row in summary["table"]
         if (row["mode"], row["tasks"]) == ("greedy", "held-out")
     }
