@@ -83,7 +83,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 
 def _entries(path: Path) -> dict[str, Any]:
     found = json.loads(path.read_text())
-    missing = {"step", "sampler", "report", "version"} - set(found)
+    missing = {"step", "algorithm", "report", "version"} - set(found)
     if missing:
         raise ValueError(f"no {', '.join(sorted(missing))} in it")
     return dict(found)

@@ -14,8 +14,7 @@ behind. What the parts refuse together is in `combinations.py`, reading text in 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,8 @@ from agentrl.combinations import check_combinations
 from agentrl.env import TextEnv, env_class
 from agentrl.errors import ConfigError, suggestion
 from agentrl.rollout import Plan
+from agentrl.slots import SLOTS, about, described, keyed, mapping, named, slot_part, text
 from agentrl.yamlfile import locate, plain, read_tree
-
-SLOTS = {
-    "advantage": "agentrl.advantages",
-    "weighting": "agentrl.weightings",
-    "loss": "agentrl.losses",
-    "penalty": "agentrl.penalties",
-    "shape": "agentrl.rewards",
-    "keep": "agentrl.rewards",
-}
-"""Where each slot's components are looked up by name; `module:function` takes one from anywhere."""
 
 SECTIONS = ("env", "model", "algorithm", "rollout", "limits", "learner", "train", "warm_start")
 SCALARS = ("seed", "out", "threads")
@@ -89,12 +79,7 @@ class Run:
         """Every setting, defaults included; `load_run` reads it back to the same run."""
         sections = {name: getattr(self, name) for name in ("rollout", "limits", "learner", "train")}
         parts = self.algorithm.parts
-        slots = {
-            slot: {"name": slot_name(slot, parts[slot]), **plain(parts[slot].settings)}
-            if slot in parts
-            else None
-            for slot in SLOTS
-        }
+        slots = {slot: (slot in parts and described(slot, parts[slot])) or None for slot in SLOTS}
         return {
             "env": {"id": self.env_id, **plain(self.env.settings)},
             "model": {"name": self.model_name, **plain(self.model.settings)},
@@ -123,7 +108,7 @@ def load_run(source: str | Path, overrides: Sequence[str] = ()) -> Run:
 def build_run(tree: Mapping[str, Any]) -> Run:
     """A checked run from nested mappings. Raises: ConfigError whose `key` is the dotted place."""
     known = [*SECTIONS, *SCALARS]
-    for key in _mapping(tree, ""):
+    for key in mapping(tree, ""):
         if key not in known:
             raise ConfigError(f"unknown key {key!r}: {suggestion(key, known)}", key)
     if "env" not in tree:
@@ -151,7 +136,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
 
 
 def _env(value: Any) -> tuple[str, Part]:
-    arguments = _named("env", value, "id")
+    arguments = named("env", value, "id")
     name = arguments.pop("id", None)
     if not isinstance(name, str):
         raise ConfigError(
@@ -166,7 +151,7 @@ def _env(value: Any) -> tuple[str, Part]:
 
 
 def _model(value: Any) -> tuple[str, Part]:
-    arguments = _named("model", value)
+    arguments = named("model", value)
     name = arguments.pop("name", "tiny")
     source = "tiny" if name == "tiny" else "pretrained"
     with keyed("model"):
@@ -177,56 +162,24 @@ def _model(value: Any) -> tuple[str, Part]:
 
 
 def _algorithm(value: Any) -> tuple[str, Algorithm]:
-    slots = _named("algorithm", value)
+    slots = named("algorithm", value)
     name = slots.pop("name", "grpo")
     with keyed("algorithm"):
         with about("algorithm.name"):
-            record = named_algorithm(_text("algorithm", name))
+            record = named_algorithm(text("algorithm", name))
         for slot in slots:
             if slot not in SLOTS:
                 raise ConfigError(f"unknown slot {slot!r}: {suggestion(slot, list(SLOTS))}", slot)
-        changes = {slot: _slot(record, slot, given) for slot, given in slots.items()}
-        for slot in ("advantage", "weighting", "loss"):
+        changes = {slot: slot_part(record.parts, slot, given) for slot, given in slots.items()}
+        for slot in ("advantage", "weighting", "loss", "sampler", "strategy"):
             if slot in changes and changes[slot] is None:
                 raise ConfigError(f"the slot {slot} cannot be null: every algorithm has one", slot)
         return name, record.but(**changes)
 
 
-def _slot(record: Algorithm, slot: str, value: Any) -> Part | None:
-    """A slot's part: null empties it, a name replaces it, other keys change its arguments."""
-    if value is None:
-        return None
-    arguments = _named(slot, value)
-    name, current = arguments.pop("name", None), record.parts.get(slot)
-    with keyed(slot):
-        if current is not None and name in (None, current.name, slot_name(slot, current)):
-            return current.but(**arguments)
-        if name is None:
-            raise ConfigError(f"the slot {slot} is empty in this algorithm: give it a name", slot)
-        return part(component(slot, _text(slot, name)), **arguments)
-
-
-def slot_name(slot: str, value: Part) -> str:
-    """What `component` finds a part by: its name, or `module:function` if it is not one of ours."""
-    home = value.function.__module__
-    return value.name if home == SLOTS[slot] else f"{home}:{value.name}"
-
-
-def component(slot: str, name: str) -> Any:
-    """A slot's component by name or as `module:function`. Raises: ConfigError."""
-    module, _, attribute = name.rpartition(":")
-    home = _import(module or SLOTS[slot])
-    ours = {n: f for n, f in vars(home).items() if callable(f)}
-    if not module:  # what the module only imports is no component of its own
-        ours = {n: f for n, f in ours.items() if f.__module__ == home.__name__}
-    if attribute not in ours:
-        raise ConfigError(f"unknown {slot} {name!r}: {suggestion(attribute, list(ours))}", "name")
-    return ours[attribute]
-
-
 def _section(name: str, value: Any, target: Any) -> Part:
     with keyed(name):
-        section = part(target, **_mapping({} if value is None else value, name))
+        section = part(target, **mapping({} if value is None else value, name))
         if is_dataclass(target):
             section()  # it checks its own values
         return section
@@ -241,54 +194,6 @@ def _scalar(name: str, value: Any) -> Any:
     return value
 
 
-def _named(section: str, value: Any, key: str = "name") -> dict[str, Any]:
-    """A section's arguments; a text alone is its name."""
-    return {key: value} if isinstance(value, str) else _mapping(value, section)
-
-
-def _mapping(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{name} is {value!r}: give a mapping of keys", name)
-    for key in value:
-        if not isinstance(key, str):  # YAML reads `on`, `no` and `1` as something else
-            raise ConfigError(f"the key {key!r} is no text: write it in quotes", name)
-    return dict(value)
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ConfigError(f"{name}.name is {value!r}: give a name", "name")
-    return value
-
-
 def _entry(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _import(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"cannot import {module!r}: {error}", "name") from error
-
-
-@contextmanager
-def keyed(section: str) -> Iterator[None]:
-    """Errors from inside get this section's name in front of their key."""
-    try:
-        yield
-    except ConfigError as error:
-        if not f"{error.key}.".startswith(f"{section}."):
-            error.key = f"{section}.{error.key}" if error.key else section
-        raise
-
-
-@contextmanager
-def about(key: str) -> Iterator[None]:
-    """Errors from inside are about this key, whatever they say."""
-    try:
-        yield
-    except ConfigError as error:
-        error.key = key
-        raise

@@ -17,7 +17,7 @@ starts, demonstrations and the conformance suite use them.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -68,6 +68,8 @@ class Reply:
     """Whether the task is solved."""
     parse: Parse = Parse.OK
     """What the environment's parser made of the text."""
+    answer: str | None = None
+    """The final answer in a canonical form, so that equal answers are equal strings."""
 
 
 class TextEnv(gymnasium.Env[str, str]):
@@ -115,6 +117,13 @@ class TextEnv(gymnasium.Env[str, str]):
         raise NotImplementedError(
             f"{type(self).__name__} has no expert: define expert(rng), or set warm_start: null"
         )
+
+    def hints(self) -> Mapping[str, Sequence[str]]:
+        """Help with the task just begun: tiers from weakest to strongest, each a list to add up.
+
+        Told to the policy by strategies that help failing tasks; here the oracle's first text.
+        """
+        return {"solution": [self.oracle()]}
 
     def corpus(self) -> Iterable[str]:
         """Texts whose words a tokenizer made for this environment should know, beyond its play."""
@@ -174,6 +183,8 @@ class TextEnv(gymnasium.Env[str, str]):
         truncated = not reply.done and self.turn >= self.max_turns
         self._screen = reply.text
         info = {"parts": parts, "success": reply.success, "parse": reply.parse}
+        if reply.answer is not None:
+            info["answer"] = reply.answer
         return reply.text, self._weigh(parts), reply.done, truncated, info
 
     def _weigh(self, parts: Mapping[str, float]) -> float:

@@ -9,10 +9,9 @@ precision and processes.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -20,9 +19,13 @@ import torch
 from accelerate import Accelerator
 
 from agentrl.algorithms.base import Algorithm
+from agentrl.annotate import annotate
+from agentrl.companions import adapter_off, reference_model, teacher_model, value_head
 from agentrl.errors import ConfigError, PolicyError
-from agentrl.layouts.padded import MicroBatch, forward, micro_batches
-from agentrl.table import Table, View
+from agentrl.layouts import LAYOUTS
+from agentrl.layouts.base import Batch, Layout, Rows
+from agentrl.table import Table, View, build_table
+from agentrl.types import Episode, Floats, Group
 
 Metrics = dict[str, float]
 
@@ -48,22 +51,33 @@ class Learner:
         token_budget: int = 16384,
         precision: Literal["no", "bf16"] = "no",
         gradient_checkpointing: bool = False,
+        layout: Literal["padded"] = "padded",
+        teacher: str = "",
     ) -> None:
+        self.decode: Callable[[int], str] | None = None
         self.algorithm = algorithm
         self.temperature = temperature
         self.max_grad_norm = max_grad_norm
         self.epochs = epochs
         self.minibatches = minibatches
         self.token_budget = token_budget
+        self.layout: Layout = LAYOUTS[layout]()
         self.accelerator = one_process(Accelerator(mixed_precision=precision))
         if gradient_checkpointing:
             model.gradient_checkpointing_enable()
         self.reference = reference_model(model) if "ref" in algorithm.needs else None
         if self.reference is not None:
             self.reference.to(self.accelerator.device)
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=lr, betas=betas, weight_decay=weight_decay)
+        self.teacher = teacher_model(teacher) if "teacher" in algorithm.needs else None
+        if self.teacher is not None:
+            self.teacher.to(self.accelerator.device)
+        self.value_head = value_head(model) if "value" in algorithm.needs else None
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if self.value_head is not None:
+            self.trained += self.value_head.to(self.accelerator.device).parameters()
+        optimizer = torch.optim.AdamW(self.trained, lr=lr, betas=betas, weight_decay=weight_decay)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.steps = 0
         shape = lr_shape(schedule, warmup_steps, horizon)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, shape)
 
@@ -73,17 +87,15 @@ class Learner:
         return self.epochs * self.minibatches == 1 and "old" not in self.algorithm.needs
 
     def annotate(self, table: Table) -> Table:
-        """Make the columns that the algorithm's live parts need, without gradient."""
-        columns = {}
-        wants_entropy = "entropy" in self.algorithm.needs
-        if not self.on_policy or wants_entropy:
-            columns["old"], entropy = self._pass(table, self.model, entropy=wants_entropy)
-            if entropy is not None:
-                columns["entropy"] = entropy
-        if "ref" in self.algorithm.needs:
-            with self._reference() as model:
-                columns["ref"], _ = self._pass(table, model)
-        return table.with_columns(**columns)
+        """Make the columns that the algorithm's parts need, without gradient."""
+        return annotate(self, table)
+
+    def score(self, episodes: Sequence[Episode]) -> list[Floats]:
+        """Log-probs of the episodes' sampled tokens under the weights of now."""
+        groups = [Group(task=episode.task, episodes=(episode,)) for episode in episodes]
+        table = build_table(groups)
+        logprobs = self.run(table, self.model).logprobs.numpy()
+        return [logprobs[(table.group == number).numpy()] for number in range(len(groups))]
 
     def update(self, table: Table) -> Metrics:
         """All optimiser steps on one batch whose `advantage` is set; their metrics' averages.
@@ -106,7 +118,7 @@ class Learner:
             metrics["learner/loss"] += float(loss.detach())
             for name, value in logs.items():
                 metrics[f"learner/{name}"] += value
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.trained, self.max_grad_norm)
         metrics["learner/grad_norm"] = float(norm)
         if not math.isfinite(metrics["learner/grad_norm"]):
             self.optimizer.zero_grad(set_to_none=True)
@@ -116,43 +128,93 @@ class Learner:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        if self.algorithm.reference is not None and self.reference is not None:
+            self.algorithm.reference(self.reference, self.model, self.steps)
         metrics["learner/lr"] = float(self.scheduler.get_last_lr()[0])
         return dict(metrics)
 
     def losses(self, table: Table) -> Iterator[tuple[torch.Tensor, Metrics]]:
         """The step's loss, micro-batch by micro-batch: the sum is the same for every split."""
-        table = table.with_columns(weight=self.algorithm.weighting(table), old=table.old.clone())
-        for batch in micro_batches(table, self.token_budget):
-            yield self._loss(table, batch)
+        weight = self.algorithm.weighting(table)
+        own = self.algorithm.penalty_weighting
+        table = table.with_columns(
+            weight=weight,
+            penalty_weight=weight if own is None else own(table),
+            old=table.old.clone(),
+        )
+        table, early = self._prepare(table)
+        for batch in self.layout.batches(table, self.token_budget):
+            loss, logs = self._loss(table, batch)
+            yield loss, {**early, **logs}
+            early = {}
 
-    def _loss(self, table: Table, batch: MicroBatch) -> tuple[torch.Tensor, Metrics]:
-        wanted = self.algorithm.wants_live_entropy
-        logprobs, entropy = forward(self.model, batch, temperature=self.temperature, entropy=wanted)
+    def _prepare(self, table: Table) -> tuple[Table, Metrics]:
+        """Coefficients that need the whole step: one pass without gradient, if a part asks."""
+        parts = [part for part in self.algorithm.live_parts if part.prepare is not None]
+        if not parts:
+            return table, {}
+        found = self.run(table, self.model, entropy=self.algorithm.wants_live_entropy)
+        everything = torch.arange(len(table))
         if self.on_policy:
-            table.columns["old"][batch.rows] = logprobs.detach().cpu()
-        view = View(table, batch.rows, logprobs, entropy)
-        terms = torch.stack([part(view) for part in self.algorithm.live_parts]).sum(0)
-        gap = (view.old - view.behaviour).abs()
-        view.log("gap", gap)
-        share = view.weight.abs() / table.weight.abs().sum().clamp(min=1e-30).to(view.weight.device)
-        logs = {name: float((share * values).sum()) for name, values in view.logs.items()}
-        return (view.weight * terms).sum(), logs
+            table.columns["old"].copy_(self._old(table, everything, found.logprobs))
+        view = View(table, everything, *found)
+        for part in parts:
+            table = table.with_columns(**part.prepare(view))  # type: ignore[misc]
+        return table, weighted_means(table, view)
 
-    def _pass(
-        self, table: Table, model: Any, *, entropy: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Log-probs (and entropies) of every row without gradient, `[M]`."""
-        logprobs, entropies = torch.zeros(len(table)), torch.zeros(len(table))
+    def _loss(self, table: Table, batch: Batch) -> tuple[torch.Tensor, Metrics]:
+        found = self.layout.forward(
+            self.model,
+            batch,
+            temperature=self.temperature,
+            entropy=self.algorithm.wants_live_entropy,
+            head=self.value_head,
+        )
+        if self.on_policy:
+            live = found.logprobs.detach().cpu()
+            table.columns["old"][batch.rows] = self._old(table, batch.rows, live)
+        view = View(table, batch.rows, *found)
+        loss = (view.weight * self.algorithm.loss(view)).sum()
+        if self.algorithm.live_penalty is not None:
+            loss = loss + (view.penalty_weight * self.algorithm.live_penalty(view)).sum()
+        view.log("gap", (view.old - view.behaviour).abs())
+        return loss, weighted_means(table, view)
+
+    def _old(self, table: Table, rows: torch.Tensor, logprobs: torch.Tensor) -> torch.Tensor:
+        """The ratio's denominator: the policy before the step, or whoever sampled the row."""
+        elsewhere = table.columns["off_policy"][rows] > 0
+        return torch.where(elsewhere, table.columns["behaviour"][rows], logprobs)
+
+    @torch.no_grad()
+    def run(
+        self,
+        table: Table,
+        model: Any,
+        *,
+        entropy: bool = False,
+        values: bool = False,
+        temperature: float | None = None,
+    ) -> Rows:
+        """What a model says of every row `[M]`, without gradient, on the CPU."""
+        training = model.training
         model.eval()
-        with torch.no_grad(), self.accelerator.autocast():  # the reference is not prepared
-            for batch in micro_batches(table, self.token_budget):
-                values, spread = forward(
-                    model, batch, temperature=self.temperature, entropy=entropy
+        columns = [torch.zeros(len(table)) for _ in Rows._fields]
+        with self.accelerator.autocast():  # the reference is not prepared
+            for batch in self.layout.batches(table, self.token_budget):
+                found = self.layout.forward(
+                    model,
+                    batch,
+                    temperature=temperature or self.temperature,
+                    entropy=entropy,
+                    head=self.value_head if values else None,
                 )
-                logprobs[batch.rows] = values.cpu()
-                if spread is not None:
-                    entropies[batch.rows] = spread.cpu()
-        return logprobs, entropies if entropy else None
+                for column, part in zip(columns, found, strict=True):
+                    if part is not None:
+                        column[batch.rows] = part.cpu()
+        model.train(training)
+        wanted = (True, entropy, values)
+        return Rows(*(c if w else None for c, w in zip(columns, wanted, strict=True)))  # type: ignore[arg-type]
 
     def _minibatches(self, table: Table) -> Iterator[Table]:
         """The table in `minibatches` parts of whole groups."""
@@ -166,7 +228,8 @@ class Learner:
             if len(part):
                 yield part
 
-    def _reference(self) -> AbstractContextManager[Any]:
+    def reference_policy(self) -> AbstractContextManager[Any]:
+        """The reference model, while it is needed."""
         if self.reference is not None:
             return nullcontext(self.reference)
         return adapter_off(self.accelerator.unwrap_model(self.model))
@@ -177,6 +240,8 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "reference": None if self.reference is None else self.reference.state_dict(),
+            "value_head": None if self.value_head is None else self.value_head.state_dict(),
+            "steps": self.steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -185,6 +250,9 @@ class Learner:
         self.scheduler.load_state_dict(state["scheduler"])
         if self.reference is not None:  # without this, resuming would make it the saved weights
             self.reference.load_state_dict(state["reference"])
+        if self.value_head is not None:
+            self.value_head.load_state_dict(state["value_head"])
+        self.steps = state["steps"]
 
 
 def one_process(accelerator: Accelerator) -> Accelerator:
@@ -197,26 +265,10 @@ def one_process(accelerator: Accelerator) -> Accelerator:
     return accelerator
 
 
-def reference_model(model: Any) -> Any:
-    """A frozen copy of the model, or None for a LoRA model: its own base is the reference."""
-    if hasattr(model, "disable_adapter"):
-        return None
-    return copy.deepcopy(model).requires_grad_(False).eval()
-
-
-class adapter_off:  # noqa: N801 - a context manager, named like one
-    """A LoRA model with its adapters switched off."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def __enter__(self) -> Any:
-        self._off = self.model.disable_adapter()
-        self._off.__enter__()
-        return self.model
-
-    def __exit__(self, *error: Any) -> None:
-        self._off.__exit__(*error)
+def weighted_means(table: Table, view: View) -> Metrics:
+    """What a view logged, each as its rows' share of the step's weighted mean."""
+    share = view.weight.abs() / table.weight.abs().sum().clamp(min=1e-30).to(view.weight.device)
+    return {name: float((share * values).sum()) for name, values in view.logs.items()}
 
 
 def lr_shape(schedule: str, warmup: int, horizon: int) -> Any:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from agentrl.types import Completion, Episode, Group, Message, Sampling, Span, Task
+from agentrl.types import Completion, Episode, Floats, Group, Message, Sampling, Span, Task, Turn
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
+    from agentrl.direction import Direction
     from agentrl.table import Table, View
 
     Keep = Callable[[Group], bool]
@@ -82,8 +85,9 @@ class Player(Protocol):
 class Stage(Protocol):
     """An environment seated in one episode; calls have deadlines, foreign errors are `EnvError`."""
 
-    seconds: float
-    """Time spent inside the environment so far."""
+    @property
+    def seconds(self) -> float:
+        """Time spent inside the environment so far."""
 
     async def reset(self, task: Task) -> tuple[str, Mapping[str, Any]]:
         """Start the task; returns the first observation and info."""
@@ -97,17 +101,50 @@ class Stage(Protocol):
 
 Agent = Callable[[Task, Stage, Mapping[str, Player]], Awaitable[Episode]]
 """How policies meet an environment."""
-Play = Callable[[Task, int], Awaitable[Episode]]
-"""Play one attempt at a task."""
+
+
+class Play(Protocol):
+    """What a strategy can do with one task in one step."""
+
+    step: int
+    """The training step."""
+    rng: np.random.Generator
+    """Draws that follow from the run's seed, the step and the task."""
+
+    async def __call__(self, task: Task, attempt: int, direction: Direction = ...) -> Episode:
+        """Play one attempt. Each attempt number draws anew, and the same one draws the same."""
+
+    async def ask(self, task: Task, method: str) -> Any:
+        """What a method of the environment answers at the task's beginning. Raises: EnvError."""
+
+    async def write(self, messages: Sequence[Message], attempt: int, max_tokens: int) -> Turn:
+        """One completion of the policy outside of any environment."""
+
+
 Strategy = Callable[[Task, int, Play], Awaitable[Group]]
 """Which attempts a group is made of."""
 
 
-class Sampler(Protocol):
-    """Which tasks a step attempts, and how often each."""
+class Choice(NamedTuple):
+    """A sampler's decision: how many attempts at which task, and what it believed of the task."""
 
-    def choose(self, count: int) -> list[Task]:
-        """The next `count` tasks."""
+    task: Task
+    attempts: int
+    notes: Mapping[str, float] = MappingProxyType({})
+
+
+Score = Callable[[Sequence[Episode]], "list[Floats]"]
+"""Log-probs of the episodes' sampled tokens under the weights of now, one array per episode."""
+
+
+class Sampler(Protocol):
+    """Which tasks a step attempts, and how often each. Built from the pool and the run's seed."""
+
+    def choose(self, count: int, attempts: int) -> list[Choice]:
+        """`count` tasks and about `count * attempts` attempts between them."""
+
+    def observe(self, groups: Sequence[Group], score: Score) -> None:
+        """Learn from what the chosen tasks earned, refused groups included."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs to go on."""

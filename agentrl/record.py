@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agentrl.protocols import Choice
 from agentrl.types import Episode, Group
 
 SHOWN = {
@@ -39,11 +40,11 @@ class Recorder:
 
         out.mkdir(parents=True, exist_ok=True)
         self.console = console
-        files = [out / name for name in ("metrics.jsonl", "episodes.jsonl")]
+        files = [out / f"{name}.jsonl" for name in ("metrics", "episodes", "choices")]
         if resume is not None:
             for path in files:
                 rewind(path, resume)
-        self.metrics, self.episodes = (path.open("a", buffering=1) for path in files)
+        self.metrics, self.episodes, self.ledger = (path.open("a", buffering=1) for path in files)
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=resume)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -83,6 +84,11 @@ class Recorder:
             for episode in group.episodes:
                 self.episodes.write(json.dumps(episode_record(step, episode)) + "\n")
 
+    def choices(self, step: int, choices: Sequence[Choice], groups: Sequence[Group]) -> None:
+        """The sampler's ledger: what each decision believed, cost and earned, a line each."""
+        for choice, group in zip(choices, groups, strict=True):
+            self.ledger.write(json.dumps(choice_record(step, choice, group)) + "\n")
+
     def __enter__(self) -> Recorder:
         return self
 
@@ -94,6 +100,7 @@ class Recorder:
         self.progress.stop()
         self.metrics.close()
         self.episodes.close()
+        self.ledger.close()
         self.board.close()
 
 
@@ -110,6 +117,20 @@ def rewind(path: Path, step: int) -> None:
             if row.get("phase", "train") != "train" or row["step"] < step:
                 new.write(line)
     os.replace(draft, path)
+
+
+def choice_record(step: int, choice: Choice, group: Group) -> dict[str, Any]:
+    """A sampler's decision for `choices.jsonl`; the cost counts what is not in the group too."""
+    own = [episode.main for episode in group.live if not episode.hint]
+    return {
+        "step": step,
+        "task": choice.task.id,
+        "attempts": choice.attempts,
+        "notes": dict(choice.notes),
+        "successes": sum(trajectory.success for trajectory in own),
+        "attempted": len(own),
+        **group.cost._asdict(),
+    }
 
 
 def episode_record(step: int, episode: Episode) -> dict[str, Any]:

@@ -10,11 +10,27 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+
+from agentrl.direction import PLAIN, DirectedPlayer, DirectedStage, Direction, trained_plainly
 from agentrl.errors import AgentRLError, ConfigError, EnvError, PolicyError, ToolError
-from agentrl.protocols import Agent, Chat, Player, Policy, Stage, Strategy
+from agentrl.protocols import Agent, Chat, Choice, Player, Policy, Stage, Strategy
 from agentrl.stage import EnvPool
-from agentrl.types import Completion, Episode, Group, Sampling, Span, Status, Task, Trajectory
+from agentrl.types import (
+    Completion,
+    Cost,
+    Episode,
+    Group,
+    Message,
+    Sampling,
+    Span,
+    Status,
+    Task,
+    Trajectory,
+    Turn,
+)
 
 Cast = Callable[[Stage, int], AbstractContextManager[Mapping[str, Player]]]
 """Who plays which role in an episode, given its stage and its seed."""
@@ -93,29 +109,105 @@ class Rollout:
     """Episodes in play at once."""
 
     async def groups(
-        self, tasks: Sequence[Task], attempts: int, cast: Cast, *, seed: object, strategy: Strategy
+        self,
+        choices: Sequence[Choice],
+        cast: Cast,
+        *,
+        seed: object,
+        strategy: Strategy,
+        step: int = 0,
     ) -> list[Group]:
-        """Play `attempts` episodes of every task. The same `seed` draws the same episodes."""
+        """Play every choice as `strategy` says. The same `seed` draws the same episodes."""
         gate = asyncio.Semaphore(self.concurrency)
 
-        async def play(task: Task, attempt: int) -> Episode:
-            async with gate:
-                return await self.episode(
-                    task, attempt, cast, seed=derive_seed(seed, task.id, attempt)
-                )
+        async def group(choice: Choice) -> Group:
+            play = Playing(self, choice.task, cast, gate, seed, step)
+            made = await strategy(choice.task, choice.attempts, play)
+            notes = {**choice.notes, **made.notes}
+            return replace(made, step=step, notes=notes, cost=play.cost)
 
-        return list(await asyncio.gather(*(strategy(task, attempts, play) for task in tasks)))
+        return list(await asyncio.gather(*(group(choice) for choice in choices)))
 
-    async def episode(self, task: Task, attempt: int, cast: Cast, *, seed: int) -> Episode:
+    async def episode(
+        self, task: Task, attempt: int, cast: Cast, *, seed: int, direction: Direction = PLAIN
+    ) -> Episode:
         """Play once. What environments, tools and policies break becomes the episode's status."""
         try:
             async with self.pool.stage() as stage:
                 with cast(stage, seed) as players:
-                    episode = await self.agent(task, stage, players)
+                    episode = await self._directed(task, stage, players, direction)
         except (EnvError, PolicyError) as error:
             failed = Trajectory(status=failure_status(error), error=str(error))
             episode = Episode(task=task, trajectories=(failed,))
-        return replace(episode, attempt=attempt)
+        return replace(
+            episode,
+            attempt=attempt,
+            hint=direction.level,
+            off_policy=episode.off_policy or direction.plain_training,
+        )
+
+    async def _directed(
+        self, task: Task, stage: Stage, players: Mapping[str, Player], direction: Direction
+    ) -> Episode:
+        if direction is PLAIN:
+            return await self.agent(task, stage, players)
+        directed = DirectedStage(stage, direction)
+        player = DirectedPlayer(players["main"], direction)
+        episode = await self.agent(task, directed, {**players, "main": player})
+        if direction.plain_training and directed.plain:
+            return trained_plainly(episode, directed.plain, direction.hint, player.chat)
+        return episode
+
+
+class Playing:
+    """What a strategy can do with one task in one step: `protocols.Play`."""
+
+    def __init__(
+        self,
+        rollout: Rollout,
+        task: Task,
+        cast: Cast,
+        gate: asyncio.Semaphore,
+        seed: object,
+        step: int,
+    ) -> None:
+        self.rollout = rollout
+        self.cast = cast
+        self.gate = gate
+        self.seed = seed
+        self.step = step
+        self.cost = Cost()
+        self.rng = np.random.default_rng(derive_seed(seed, task.id, "strategy"))
+
+    async def __call__(self, task: Task, attempt: int, direction: Direction = PLAIN) -> Episode:
+        """Play one attempt; each attempt number draws anew, and the same one draws the same."""
+        seed = derive_seed(self.seed, task.id, attempt)
+        async with self.gate:
+            episode = await self.rollout.episode(
+                task, attempt, self.cast, seed=seed, direction=direction
+            )
+        repeated = sum(len(turn.completion.ids) for turn in direction.replay)
+        self._count(1, episode.main.num_tokens - repeated, episode.main.seconds)
+        return episode
+
+    async def ask(self, task: Task, method: str) -> Any:
+        """What a method of the environment answers at the task's beginning. Raises: EnvError."""
+        async with self.gate, self.rollout.pool.stage() as stage:
+            await stage.reset(task)
+            return await stage.ask(method)
+
+    async def write(self, messages: Sequence[Message], attempt: int, max_tokens: int) -> Turn:
+        """One completion of the policy outside of any environment. Raises: PolicyError."""
+        seed = derive_seed(self.seed, "write", attempt, messages[-1].content)
+        async with self.gate, self.rollout.pool.stage() as stage:
+            with self.cast(stage, seed) as players:
+                spans = players["main"].chat.opening(messages)
+                completion = await players["main"].complete(spans, max_tokens)
+        self._count(0, len(completion.ids), 0.0)
+        return Turn(spans=spans, completion=completion)
+
+    def _count(self, *more: float) -> None:
+        self.cost = Cost(*(had + new for had, new in zip(self.cost, more, strict=True)))  # type: ignore[arg-type]
 
 
 def failure_status(error: AgentRLError) -> Status:

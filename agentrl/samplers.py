@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from agentrl.errors import DataError
-from agentrl.types import Task
+from agentrl.protocols import Choice, Score
+from agentrl.types import Group, Task
 
 
 class Shuffled:
@@ -23,11 +24,14 @@ class Shuffled:
         self.seed = seed
         self.position = 0
 
-    def choose(self, count: int) -> list[Task]:
+    def choose(self, count: int, attempts: int) -> list[Choice]:
         """The next `count` tasks, going round the pool as often as needed."""
-        chosen = [self._at(self.position + i) for i in range(count)]
+        chosen = [Choice(self._at(self.position + i), attempts) for i in range(count)]
         self.position += count
         return chosen
+
+    def observe(self, groups: Sequence[Group], score: Score) -> None:
+        """Nothing to learn."""
 
     def _at(self, position: int) -> Task:
         epoch, place = divmod(position, len(self.pool))

@@ -16,6 +16,7 @@ from agentrl.backends.scripted import expert
 from agentrl.chat import TemplateChat
 from agentrl.config import Run, Schedule
 from agentrl.evaluate import Evaluation, evaluate
+from agentrl.protocols import Choice, Strategy
 from agentrl.rollout import Cast, Plan, Rollout, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -62,22 +63,33 @@ class Session:
             return self.run.model(self.env, self.run.seed)  # type: ignore[no-any-return]
         return self.run.model(self.run.model_name)  # type: ignore[no-any-return]
 
-    def play(self, tasks: Sequence[Task], attempts: int, cast: Cast, seed: object) -> list[Group]:
+    def play(
+        self,
+        choices: Sequence[Choice],
+        cast: Cast,
+        seed: object,
+        *,
+        strategy: Strategy = independent,
+        step: int = 0,
+    ) -> list[Group]:
         """Play and wait. The groups leave through a list: asyncio prints a coroutine's result."""
         groups: list[Group] = []
 
         async def collect() -> None:
             groups.extend(
-                await self.rollout.groups(tasks, attempts, cast, seed=seed, strategy=independent)
+                await self.rollout.groups(choices, cast, seed=seed, strategy=strategy, step=step)
             )
 
         asyncio.run(collect())
         return groups
 
-    def sample(self, tasks: Sequence[Task], step: object) -> list[Group]:
-        """One step's groups with the policy at the training temperature."""
+    def sample(
+        self, choices: Sequence[Choice], step: int, round: int = 0, strategy: Strategy = independent
+    ) -> list[Group]:
+        """One round of a step's groups with the policy at the training temperature."""
         cast = seated({"main": self.policy}, self.plan.temperature)
-        return self.play(tasks, self.plan.attempts, cast, f"{self.run.seed}/{step}")
+        seed = f"{self.run.seed}/{step}/{round}"
+        return self.play(choices, cast, seed, strategy=strategy, step=step)
 
     def demonstrations(self, episodes: int) -> list[Group]:
         """Expert episodes, one per training task, going round the pool as often as needed."""
@@ -85,7 +97,8 @@ class Session:
         rounds = 0
         while len(groups) < episodes:
             tasks = self.train_tasks[: episodes - len(groups)]
-            groups += self.play(tasks, 1, expert(self.chat), f"{self.run.seed}/expert/{rounds}")
+            choices = [Choice(task, 1) for task in tasks]
+            groups += self.play(choices, expert(self.chat), f"{self.run.seed}/expert/{rounds}")
             rounds += 1
         return groups
 
@@ -94,11 +107,16 @@ class Session:
     ) -> Evaluation:
         """Success of the current policy on some tasks; temperature 0 is greedy."""
         cast = seated({"main": self.policy}, temperature)
-        return evaluate(
-            lambda tasks, attempts: self.play(tasks, attempts, cast, EVAL_SEED + self.run.seed),
-            tasks,
-            attempts=attempts,
-        )
+
+        def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
+            choices = [Choice(task, attempts) for task in tasks]
+            return self.play(choices, cast, EVAL_SEED + self.run.seed)
+
+        return evaluate(play, tasks, attempts=attempts)
+
+    def token_text(self, token: int) -> str:
+        """One token as text."""
+        return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     def close(self) -> None:
         """End the environments' threads."""

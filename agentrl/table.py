@@ -1,14 +1,7 @@
-"""Trajectories -> samples -> the token table: one row per sampled token, and nothing else.
+"""The token table: one row per sampled token of a step's groups, and nothing else.
 
-The merge rule. Turn t+1 continues turn t's sample iff its context begins with turn t's context and
-completion; otherwise the conversation was rewritten and the sample forks:
-
-    turn 0:  [context 0][sampled 0]
-    turn 1:  [context 0][sampled 0][reply][sampled 1]  -> one sample, rows for sampled 0 and 1
-    turn 2:  [summary                    ][sampled 2]  -> a second sample, rows for sampled 2 only
-
-Sampled tokens that a later sample merely repeats as context have their row where they were sampled
-and none there. Observations, templates and padding are never rows, so they can never be trained on.
+Samples come from the merge rule (`samples.py`). Observations, templates and padding are never rows,
+so they can never be trained on. Algorithms see only this table.
 """
 
 from __future__ import annotations
@@ -21,16 +14,10 @@ import numpy as np
 import torch
 
 from agentrl.errors import DataError
-from agentrl.types import Episode, Group, Ids, Trajectory, join
+from agentrl.samples import Sample, merge, token_rewards
+from agentrl.types import Episode, Group, Trajectory
 
 LEVELS = ("sample", "turn", "trajectory", "episode", "group")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sequence that the model reads, `ids [T]`; which tokens are rows the table says."""
-
-    ids: Ids
 
 
 @dataclass(frozen=True)
@@ -39,7 +26,9 @@ class Table:
 
     samples: tuple[Sample, ...]
     columns: Mapping[str, torch.Tensor]
-    """By name. Values (float32): `behaviour old advantage weight`, on demand `ref entropy ...`.
+    """By name. Values (float32): `behaviour old advantage weight reward`, on demand `ref entropy
+    value tempered masked teacher` and what a part prepares. `reward` is each turn's on its last
+    token, and what shaping added on the trajectory's last one.
 
     Segments (int64): `ids position sample turn trajectory episode group agent policy version
     off_policy`.
@@ -53,6 +42,10 @@ class Table:
     num_groups: int
     rewards: torch.Tensor
     """`[episodes]` float64, after shaping."""
+    trajectory_rewards: torch.Tensor
+    """`[trajectories]` float64, after shaping; sub-agents' too."""
+    texts: tuple[str, ...] = ()
+    """`[M]` each row's token as text, on demand (`needs("text")`)."""
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names behind the `agent` and `policy` columns."""
 
@@ -109,6 +102,8 @@ class Table:
             },
             num_groups=int(keep.sum()),
             rewards=self.rewards[kept["episode"]],
+            trajectory_rewards=self.trajectory_rewards[kept["trajectory"]],
+            texts=tuple(t for t, flag in zip(self.texts, rows.tolist(), strict=False) if flag),
         )
 
 
@@ -122,22 +117,6 @@ def outer(level: str) -> str:
     }[level]
 
 
-def merge(trajectory: Trajectory) -> tuple[list[Sample], list[tuple[int, int]]]:
-    """Apply the merge rule: the samples, and each turn's sample and first sampled position."""
-    sequences: list[Ids] = []
-    places: list[tuple[int, int]] = []
-    for turn in trajectory.turns:
-        context = join(turn.context)
-        if not len(context):
-            raise DataError("a turn has an empty context, so nothing predicts its first token")
-        grows = bool(sequences) and len(context) >= len(sequences[-1])
-        if not (grows and np.array_equal(context[: len(sequences[-1])], sequences[-1])):
-            sequences.append(context)
-        sequences[-1] = np.concatenate([context, turn.completion.ids])
-        places.append((len(sequences) - 1, len(context)))
-    return [Sample(ids) for ids in sequences], places
-
-
 class _Builder:
     """Collects rows and owners while walking groups, episodes, trajectories and turns."""
 
@@ -147,6 +126,7 @@ class _Builder:
         self.owner: dict[str, list[int]] = {level: [] for level in LEVELS[:-1]}
         self.names: dict[str, dict[str, int]] = {"agent": {}, "policy": {}}
         self.rewards: list[float] = []
+        self.trajectory_rewards: list[float] = []
 
     def group(self, number: int, episodes: Sequence[Episode]) -> None:
         for episode in episodes:
@@ -154,21 +134,25 @@ class _Builder:
             self.rewards.append(episode.main.reward)
             for trajectory in episode.trajectories:
                 if not trajectory.status.failed:
-                    self.trajectory(trajectory)
+                    self.trajectory(trajectory, episode.off_policy)
 
-    def trajectory(self, trajectory: Trajectory) -> None:
+    def trajectory(self, trajectory: Trajectory, off_policy: bool) -> None:
         number = len(self.owner["trajectory"])
+        self.trajectory_rewards.append(trajectory.reward)
+        paid = token_rewards(trajectory)
         self.owner["trajectory"].append(len(self.owner["episode"]) - 1)
         samples, places = merge(trajectory)
         first = len(self.samples)
         self.samples += samples
         self.owner["sample"] += [number] * len(samples)
-        for turn, (sample, start) in zip(trajectory.turns, places, strict=True):
+        for turn, reward, (sample, start) in zip(trajectory.turns, paid, places, strict=True):
             completion = turn.completion
             self.owner["turn"].append(number)
             count = len(completion.ids)
             if len(completion.logprobs) != count:
                 raise DataError(f"{len(completion.logprobs)} log-probs for {count} sampled ids")
+            if not turn.trained:
+                continue
             scalars = {
                 "sample": first + sample,
                 "turn": len(self.owner["turn"]) - 1,
@@ -178,11 +162,12 @@ class _Builder:
                 "agent": self.code("agent", trajectory.agent),
                 "policy": self.code("policy", completion.policy),
                 "version": completion.version,
-                "off_policy": 0,
+                "off_policy": int(off_policy),
             }
             self.add("ids", completion.ids)
             self.add("position", np.arange(start, start + count))
             self.add("behaviour", completion.logprobs)
+            self.add("reward", reward)
             for name, value in scalars.items():
                 self.add(name, np.full(count, value))
 
@@ -200,7 +185,7 @@ def build_table(groups: Sequence[Group]) -> Table:
         builder.group(number, group.live)
     columns = {
         name: torch.from_numpy(np.concatenate(parts)).to(
-            torch.float32 if name == "behaviour" else torch.int64
+            torch.float32 if name in ("behaviour", "reward") else torch.int64
         )
         for name, parts in builder.rows.items()
     }
@@ -209,7 +194,7 @@ def build_table(groups: Sequence[Group]) -> Table:
             name: torch.empty(0, dtype=torch.int64)
             for name in ("ids", "position", *LEVELS, "agent", "policy", "version", "off_policy")
         }
-        columns["behaviour"] = torch.empty(0)
+        columns |= {"behaviour": torch.empty(0), "reward": torch.empty(0)}
     blank = torch.zeros(len(columns["ids"]))
     return Table(
         samples=tuple(builder.samples),
@@ -222,6 +207,7 @@ def build_table(groups: Sequence[Group]) -> Table:
         owner={level: torch.tensor(of, dtype=torch.int64) for level, of in builder.owner.items()},
         num_groups=len(groups),
         rewards=torch.tensor(builder.rewards, dtype=torch.float64),
+        trajectory_rewards=torch.tensor(builder.trajectory_rewards, dtype=torch.float64),
         names={kind: tuple(codes) for kind, codes in builder.names.items()},
     )
 
@@ -229,7 +215,7 @@ def build_table(groups: Sequence[Group]) -> Table:
 class View:
     """Some of a table's samples while the model is live on them: what losses and penalties see.
 
-    Columns are those of the table, `[m]`; `logprobs` and `entropy` carry gradient.
+    Columns are those of the table, `[m]`; `logprobs`, `entropy` and `values` carry gradient.
     """
 
     def __init__(
@@ -238,12 +224,15 @@ class View:
         rows: torch.Tensor,
         logprobs: torch.Tensor,
         entropy: torch.Tensor | None = None,
+        values: torch.Tensor | None = None,
     ) -> None:
         self.table = table
         self.rows = rows
         self.logprobs = logprobs
         if entropy is not None:
             self.entropy = entropy
+        if values is not None:
+            self.values = values
         self.logs: dict[str, torch.Tensor] = {}
 
     def __getattr__(self, name: str) -> torch.Tensor:

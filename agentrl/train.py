@@ -22,7 +22,6 @@ from agentrl.errors import DataError, boundary
 from agentrl.learner import Learner, Metrics
 from agentrl.record import Recorder
 from agentrl.report import Report
-from agentrl.samplers import Shuffled
 from agentrl.session import Session
 from agentrl.table import Table, build_table
 from agentrl.types import Group
@@ -80,12 +79,12 @@ class Trainer:
         self.session = session
         self.record = record
         self.report = report
-        self.algorithm: Algorithm = run.algorithm
-        self.sampler = Shuffled(session.train_tasks, run.seed)
+        self.algorithm: Algorithm = run.algorithm.started(session.train_tasks, run.seed)
         settings = run.learner.settings
         horizon = session.schedule.steps * settings["epochs"] * settings["minibatches"]
         temperature = session.plan.temperature
-        self.learner: Learner = run.learner(session.model, run.algorithm, horizon, temperature)
+        self.learner: Learner = run.learner(session.model, self.algorithm, horizon, temperature)
+        self.learner.decode = session.token_text
         self.step = 0
         self.checkpoint: Path | None = None
 
@@ -96,7 +95,7 @@ class Trainer:
         else:
             with boundary(DataError, f"{checkpoint} was made with other settings, repeat those"):
                 self.learner.load_state_dict(state["learner"])
-                self.sampler.load_state_dict(state["sampler"])
+                self.algorithm.load_state_dict(state["algorithm"])
                 self.report.load_state_dict(state["report"])
             self.session.policy.version = state["version"]
             self.step, self.checkpoint = state["step"], checkpoint
@@ -123,18 +122,21 @@ class Trainer:
 
     def collect(self) -> tuple[list[Group], list[Group]]:
         """Play until `plan.tasks` groups are kept or the refills run out: kept and refused."""
-        plan, keep = self.session.plan, self.algorithm.keep
+        plan, algorithm = self.session.plan, self.algorithm
         kept: list[Group] = []
         refused: list[Group] = []
-        for attempt in range(1 + plan.refills):
-            tasks = self.sampler.choose(plan.tasks - len(kept))
-            groups = self.session.sample(tasks, f"{self.step}/{attempt}")
+        for round in range(1 + plan.refills):
+            choices = algorithm.sampler.live.choose(plan.tasks - len(kept), plan.attempts)
+            groups = self.session.sample(choices, self.step, round, algorithm.strategy)
             self.record.groups(self.step, groups)
-            if self.algorithm.shape is not None:
-                groups = self.algorithm.shape(groups)
+            self.record.choices(self.step, choices, groups)
+            if algorithm.shape is not None:
+                groups = algorithm.shape(groups)
+            algorithm.sampler.live.observe(groups, self.learner.score)
             for group in groups:
-                (kept if keep is None or keep(group) else refused).append(group)
-            if len(kept) == plan.tasks:
+                live = algorithm.keep is None or algorithm.keep(group)
+                (kept if live else refused).append(group)
+            if len(kept) >= plan.tasks:
                 break
         return kept, refused
 
@@ -145,7 +147,7 @@ class Trainer:
         early = bool(self.algorithm.advantage.needs)
         if early:
             table = self.learner.annotate(table)
-        table = table.with_columns(advantage=self.algorithm.advantage(table, groups))
+        table = self.algorithm.credit(table, groups)
         live = with_signal(table, self.algorithm)
         metrics = {"train/live_groups": live.num_groups / max(1, table.num_groups)}
         if len(live) == 0:
@@ -159,7 +161,7 @@ class Trainer:
         """Write a checkpoint of the steps done."""
         state = {
             "learner": self.learner.state_dict(),
-            "sampler": self.sampler.state_dict(),
+            "algorithm": self.algorithm.state_dict(),
             "report": self.report.state_dict(),
             "version": self.session.policy.version,
         }
@@ -169,8 +171,12 @@ class Trainer:
 
 
 def with_signal(table: Table, algorithm: Algorithm) -> Table:
-    """The groups whose final credit is not zero everywhere, or all of them under a live penalty."""
-    if algorithm.live_penalty is not None or len(table) == 0:
+    """The groups whose final credit is not zero everywhere, or all where another term trains them.
+
+    Such a term is a live penalty, or a loss that prepares over whole groups.
+    """
+    others = algorithm.live_penalty is not None or algorithm.loss.prepare is not None
+    if others or len(table) == 0:
         return table
     credit = (table.advantage != 0).long()
     signal = torch.zeros(table.num_groups, dtype=torch.long).index_add(0, table.group, credit)
@@ -179,7 +185,9 @@ def with_signal(table: Table, algorithm: Algorithm) -> Table:
 
 def describe(groups: Sequence[Group], seconds: float) -> Metrics:
     """What was played: outcomes, lengths, endings, speeds."""
-    episodes = [episode.main for group in groups for episode in group.episodes]
+    played = [episode for group in groups for episode in group.episodes]
+    episodes = [episode.main for episode in played]
+    own = [e.main for e in played if not e.hint and not e.main.status.failed]
     live = [episode for episode in episodes if not episode.status.failed]
     turns = [turn for episode in live for turn in episode.turns]
     tokens = sum(len(turn.completion.ids) for turn in turns)
@@ -188,7 +196,8 @@ def describe(groups: Sequence[Group], seconds: float) -> Metrics:
     inside = sum(episode.env_seconds for episode in episodes)
     count = max(1, len(live))
     return {
-        "train/success": sum(episode.success for episode in live) / count,
+        "train/success": sum(episode.success for episode in own) / max(1, len(own)),
+        "train/hinted": (len(live) - len(own)) / count,
         "train/reward": sum(episode.reward for episode in live) / count,
         "train/entropy": surprise / max(1, tokens),
         "train/turns": len(turns) / count,

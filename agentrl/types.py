@@ -141,6 +141,9 @@ class Completion:
     policy: str = "main"
     version: int = 0
     """Version of the weights that sampled it."""
+    head: tuple[Span, ...] = ()
+    """Tokens that the completion was made to begin with: context for the model, `text` for the
+    environment, never sampled here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,6 +162,8 @@ class Turn:
     train_spans: tuple[Span, ...] | None = None
     """The context to train under, where a method trains under another one; sampled spans may not
     change."""
+    trained: bool = True
+    """Whether its tokens are rows; a branch's copy of a turn that has rows elsewhere is context."""
 
     @property
     def context(self) -> tuple[Span, ...]:
@@ -187,6 +192,8 @@ class Trajectory:
     status: Status = Status.COMPLETED
     success: bool = False
     """Whether the task was solved: apart from the shaped reward, and what evaluations report."""
+    answer: str | None = None
+    """The final answer in the environment's canonical form, where there is one."""
     error: str = ""
     """The message behind a failed status."""
     seconds: float = 0.0
@@ -206,11 +213,26 @@ class Episode:
     task: Task
     attempt: int = 0
     trajectories: tuple[Trajectory, ...]
+    hint: int = 0
+    """Strength of the help it was given, 0 for none: a hinted success is no success of its own."""
+    off_policy: bool = False
+    """Whether it is trained under another distribution than it was sampled from: the ratio's
+    denominator is then the sampler's log-prob."""
 
     @property
     def main(self) -> Trajectory:
         """The trajectory whose status, reward and success are the attempt's."""
         return self.trajectories[0]
+
+
+class Cost(NamedTuple):
+    """What a group took to play, everything included that is not in it any more."""
+
+    episodes: int = 0
+    tokens: int = 0
+    """Sampled tokens."""
+    seconds: float = 0.0
+    """Of all episodes together; they overlap."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,6 +241,12 @@ class Group:
 
     task: Task
     episodes: tuple[Episode, ...]
+    step: int = 0
+    """The training step that played it: what schedules read."""
+    notes: Mapping[str, float] = field(default_factory=dict)
+    """What the sampler believed of the task when it chose it, by name."""
+    cost: Cost = field(default_factory=Cost)
+    """Counted by the rollout."""
 
     @property
     def live(self) -> tuple[Episode, ...]:

@@ -120,7 +120,7 @@ def table_of(groups, record=None):
     table = tables.build_table(groups)
     if record is None:
         return table
-    return table.with_columns(advantage=record.advantage(table, groups))
+    return record.credit(table, groups)
 
 
 def view_of(table, logprobs):

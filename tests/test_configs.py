@@ -18,7 +18,7 @@ SHRUNK = [
     "model.corpus_tasks=8",
 ]
 LEFT = [
-    *("checkpoints", "episodes.jsonl", "learning_curve.png", "metrics.jsonl"),
+    *("checkpoints", "choices.jsonl", "episodes.jsonl", "learning_curve.png", "metrics.jsonl"),
     *("run.yaml", "summary.json", "tensorboard"),
 ]
 

@@ -92,7 +92,7 @@ def never_fork(real, trajectory):
     whole = join(trajectory.turns[-1].context) if trajectory.turns else []
     samples, places = real(trajectory)
     merged = np.concatenate([whole, trajectory.turns[-1].completion.ids]) if len(whole) else whole
-    return [table.Sample(merged)] * len(samples), places
+    return [table.Sample(merged, samples[-1].observed)] * len(samples), places
 
 
 def rolled(column):
@@ -164,8 +164,8 @@ def last_batch_lost(real, *arguments):
     return list(real(*arguments))[:-1]
 
 
-def sees_itself(real, model, batch):
-    return real(model, replace(batch, position=batch.position + 1))
+def sees_itself(real, model, batch, **options):
+    return real(model, replace(batch, position=batch.position + 1), **options)
 
 
 def masked_by_id(real, *arguments):
@@ -173,8 +173,8 @@ def masked_by_id(real, *arguments):
     return replace(batch, attention_mask=(batch.input_ids != 0).long())
 
 
-def untempered(real, model, batch, *, temperature, **options):
-    return real(model, batch, **options)
+def untempered(real, layout, model, batch, *, temperature, **options):
+    return real(layout, model, batch, **options)
 
 
 def optimistic(view, ratio, clip_low, clip_high):
@@ -237,14 +237,14 @@ FAULTS = {
     ),
     "a token predicts itself": (wrap(padded, "predictions", sees_itself), OLD),
     "padding is recognised by its id": (wrap(padded, "_pad", masked_by_id), ID_ZERO),
-    "the learner forgets the temperature": (wrap(learner, "forward", untempered), ENGINE),
+    "the learner forgets the temperature": (wrap(padded.Padded, "forward", untempered), ENGINE),
     "old is behaviour": (wrap(learner.Learner, "annotate", old_is_behaviour), OLD),
     "the ratio is to behaviour": (
         wrap(View, "__getattr__", ratio_to_behaviour),
         test_gradients.test_behaviour_never_enters_the_gradient,
     ),
     "weights made per micro-batch": (wrap(learner.Learner, "_loss", weighed_per_batch), SPLIT),
-    "a micro-batch is lost": (wrap(learner, "micro_batches", last_batch_lost), SPLIT),
+    "a micro-batch is lost": (wrap(padded.Padded, "batches", last_batch_lost), SPLIT),
     "gradients add up over steps": (
         swap(AcceleratedOptimizer, "zero_grad", lambda self, set_to_none=None: None),
         test_learner.test_gradients_do_not_add_up_over_steps,

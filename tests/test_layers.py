@@ -19,15 +19,23 @@ import agentrl
 LAYERS = (
     {"errors", "types", "protocols"},
     {"parsing", "chat", "env", "wrappers", "rewards", "conformance"},
-    {"rollout", "stage", "agents", "table"},
+    {"direction", "rollout", "stage", "agents", "samples", "table"},
     {
-        *("samplers", "strategies", "advantages", "weightings", "losses", "penalties"),
+        *(
+            "samplers",
+            "strategies",
+            "advantages",
+            "weightings",
+            "losses",
+            "penalties",
+            "references",
+        ),
         "algorithms.base",
     },
     {"algorithms"},
     {
-        *("layouts", "learner", "backends", "journal", "record"),
-        *("config", "combinations", "yamlfile"),
+        *("layouts", "annotate", "companions", "learner", "backends", "journal", "record"),
+        *("config", "slots", "combinations", "yamlfile"),
     },
     {"session", "checkpoint", "warmstart", "report", "train", "evaluate", "compare"},
     {"web", "cli", "__main__"},

@@ -26,6 +26,7 @@ from agentrl.envs.echo import Echo
 from agentrl.errors import PolicyError
 from agentrl.learner import lr_shape
 from agentrl.penalties import kl
+from agentrl.protocols import Choice
 from agentrl.rollout import Rollout, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -78,7 +79,9 @@ def play(policy, turns=2, attempts=4):
     agent = ChatAgent(Limits(turn_tokens=6))
     rollout = Rollout(pool=pool, agent=agent)
     cast = seated({"main": policy}, 1.3)
-    answer = asyncio.run(rollout.groups(tasks, attempts, cast, seed=1, strategy=independent))
+    answer = asyncio.run(
+        rollout.groups([Choice(t, attempts) for t in tasks], cast, seed=1, strategy=independent)
+    )
     pool.close()
     return answer
 

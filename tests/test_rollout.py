@@ -13,6 +13,7 @@ from agentrl.backends import scripted
 from agentrl.backends.hf import HFPolicy
 from agentrl.env import Reply, TextEnv, make
 from agentrl.errors import ConfigError, EnvError, PolicyError, ToolError
+from agentrl.protocols import Choice
 from agentrl.rollout import Plan, Rollout, SeatedPolicy, derive_seed, failure_status, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -67,7 +68,9 @@ def task(mood="", number=0):
 def play(tasks, cast, *, env=Moody, limits=LONG, attempts=1, deadline=5.0, seed=0, agent=None):
     """All main trajectories, in order."""
     rollout = Rollout(pool=EnvPool(env, deadline), agent=agent or ChatAgent(limits), concurrency=8)
-    playing = rollout.groups(tasks, attempts, cast, seed=seed, strategy=independent)
+    playing = rollout.groups(
+        [Choice(t, attempts) for t in tasks], cast, seed=seed, strategy=independent
+    )
     groups = asyncio.run(playing)
     rollout.pool.close()
     return [episode.main for group in groups for episode in group.episodes]
@@ -329,7 +332,9 @@ def test_concurrency_is_bounded(bound):
 
     rollout = Rollout(pool=EnvPool(Moody, 5.0), agent=agent, concurrency=bound)
     tasks, nobody = [task(number=n) for n in range(4)], seated({}, 1.0)
-    groups = asyncio.run(rollout.groups(tasks, 3, nobody, seed=0, strategy=independent))
+    groups = asyncio.run(
+        rollout.groups([Choice(t, 3) for t in tasks], nobody, seed=0, strategy=independent)
+    )
     assert most == bound
     assert [[e.attempt for e in g.episodes] for g in groups] == [[0, 1, 2]] * 4
 

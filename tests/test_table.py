@@ -114,7 +114,7 @@ def test_segment_columns_name_agent_policy_and_version():
 
 def test_columns_have_their_types():
     table = table_of(mixed_groups())
-    floats = {"behaviour", "old", "advantage", "weight"}
+    floats = {"reward", "behaviour", "old", "advantage", "weight"}
     kinds = {name: column.dtype for name, column in table.columns.items()}
     assert floats <= set(kinds)
     for name, kind in kinds.items():

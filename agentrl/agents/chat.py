@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from agentrl.direction import first_messages
 from agentrl.errors import EnvError, PolicyError
 from agentrl.protocols import Player, Stage
 from agentrl.rollout import failure_status
@@ -49,6 +51,19 @@ class Limits:
         return left[status], status
 
 
+class Ending(NamedTuple):
+    """What the environment said of the whole episode when it ended."""
+
+    success: bool = False
+    answer: str | None = None
+
+    @classmethod
+    def of(cls, info: Mapping[str, object]) -> Ending:
+        """Read it from the last step's info."""
+        answer = info.get("answer")
+        return cls(bool(info.get("success")), None if answer is None else str(answer))
+
+
 class ChatAgent:
     """Plays the conversation until the environment ends it or a limit does."""
 
@@ -59,9 +74,9 @@ class ChatAgent:
         """One episode with one trajectory; what broke is its status, and the turns before stay."""
         started = time.perf_counter()
         turns: list[Turn] = []
-        error, success = "", False
+        error, last = "", Ending()
         try:
-            status, success = await self._converse(task, stage, players["main"], turns, started)
+            status, last = await self._converse(task, stage, players["main"], turns, started)
         except (EnvError, PolicyError) as broken:
             status, error = failure_status(broken), str(broken)
         trajectory = Trajectory(
@@ -69,7 +84,8 @@ class ChatAgent:
             reward=sum(turn.reward for turn in turns),
             parts=total(turns),
             status=status,
-            success=success,
+            success=last.success,
+            answer=last.answer,
             error=error,
             seconds=time.perf_counter() - started,
             env_seconds=stage.seconds,
@@ -78,27 +94,25 @@ class ChatAgent:
 
     async def _converse(
         self, task: Task, stage: Stage, player: Player, turns: list[Turn], started: float
-    ) -> tuple[Status, bool]:
+    ) -> tuple[Status, Ending]:
         text, info = await stage.reset(task)
-        system = [Message("system", info["system"])] if info.get("system") else []
-        spans = player.chat.opening([*system, Message("user", text)])
+        spans = player.chat.opening(first_messages(text, info))
         while time.perf_counter() - started < self.limits.episode_seconds:
             sampled = sum(len(turn.completion.ids) for turn in turns)
             room, limit = self.limits.room(sum(len(span.ids) for span in spans), sampled)
             if room <= 0:
-                return limit, False
+                return limit, Ending()
             completion = await player.complete(spans, room)
+            spans = (*spans, *completion.head)
             if completion.finish is not Finish.STOP and limit is not Status.COMPLETED:
                 turns.append(Turn(spans=spans, completion=completion))
-                return limit, False
+                return limit, Ending()
             reply, reward, terminated, truncated, info = await stage.step(completion.text)
             turns.append(_turn(spans, completion, reward, reply, info))
             if terminated or truncated:
-                return Status.COMPLETED if terminated else Status.TURN_LIMIT, bool(
-                    info.get("success")
-                )
+                return Status.COMPLETED if terminated else Status.TURN_LIMIT, Ending.of(info)
             spans = follow(spans, completion, player, reply)
-        return Status.TIME_LIMIT, False
+        return Status.TIME_LIMIT, Ending()
 
 
 def follow(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -49,11 +50,40 @@ class Part:
     """A component with its configuration; calling it calls the component."""
 
     function: Callable[..., Any]
+    """A function, or a class if the component has memory."""
     arguments: Mapping[str, Any]
+    live: Any = None
+    """The object with the memory, once `started`."""
 
     def __call__(self, *inputs: Any, **more: Any) -> Any:
-        """Call the component with its configuration."""
+        """Call the component with its configuration: its live object once it is started."""
+        if self.live is not None:
+            return self.live(*inputs, **more)
         return self.function(*inputs, **self.arguments, **more)
+
+    def started(self, *given: Any) -> Part:
+        """The part of one run: classes are built from `given` and their configuration."""
+        arguments = {**self.arguments, **{k: p.started() for k, p in self.inner.items()}}
+        live = self.function(*given, **arguments) if isinstance(self.function, type) else None
+        return replace(self, arguments=arguments, live=live)
+
+    @property
+    def inner(self) -> dict[str, Part]:
+        """The parts that this one is configured with, defaults included."""
+        return {name: value for name, value in self.settings.items() if isinstance(value, Part)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory of this part and of its inner ones; JSON-serialisable, empty without any."""
+        inner = {name: state for name, p in self.inner.items() if (state := p.state_dict())}
+        own = {"memory": self.live.state_dict()} if hasattr(self.live, "state_dict") else {}
+        return {**own, **inner}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        if "memory" in state:
+            self.live.load_state_dict(state["memory"])
+        for name, part in self.inner.items():
+            part.load_state_dict(state.get(name, {}))
 
     @property
     def name(self) -> str:
@@ -63,7 +93,14 @@ class Part:
     @property
     def needs(self) -> tuple[str, ...]:
         """Columns that `annotate` must make before this part runs."""
-        return tuple(getattr(self.function, "needs", ()))
+        inner = [column for part in self.inner.values() for column in part.needs]
+        return tuple(dict.fromkeys([*getattr(self.function, "needs", ()), *inner]))
+
+    @property
+    def prepare(self) -> Callable[[Any], Mapping[str, Any]] | None:
+        """`(view) -> coefficient columns`, over the whole optimiser step, if the part has it."""
+        function = getattr(self.function, "prepare", None)
+        return None if function is None else partial(function, **self.arguments)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -96,6 +133,8 @@ def part(function: Callable[..., Any], **arguments: Any) -> Part:
 
 def checked_value(parameter: Parameter, value: Any, owner: str) -> Any:
     """`value` as the parameter's type. Raises: ConfigError."""
+    if parameter.type is Part and isinstance(value, Part):
+        return value
     try:
         arbitrary = ConfigDict(arbitrary_types_allowed=True)
         try:
@@ -127,12 +166,42 @@ def needs(*columns: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
+def prepares(prepare: Callable[..., Mapping[str, Any]]) -> Callable[..., Any]:
+    """Declare what a loss or penalty must know of the whole optimiser step.
+
+    `prepare(view, **the part's arguments) -> columns [M]` runs once, without gradient, at the
+    current parameters, before the step is split. The part then reads the columns from its view:
+    a loss that is no sum over tokens returns `coefficient * view.logprobs`, whose gradient is the
+    exact one.
+    """
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.prepare = prepare  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+def shuffled() -> Part:
+    """The default sampler: every task once, in a new order each epoch."""
+    from agentrl.samplers import Shuffled
+
+    return part(Shuffled)
+
+
+def independently() -> Part:
+    """The default strategy: independent attempts."""
+    from agentrl.strategies import independent
+
+    return part(independent)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Algorithm:
     """A record of parts, one per slot."""
 
     advantage: Part
-    """`(table, groups) -> credit [M]`."""
+    """`(table, groups) -> credit [M]`, or a mapping of columns with `advantage` among them."""
     weighting: Part
     """`(table) -> weights [M]` that hold the normaliser."""
     loss: Part
@@ -143,6 +212,14 @@ class Algorithm:
     """`(groups) -> groups` with other rewards."""
     keep: Part | None = None
     """`(group) -> bool`, judged on rewards; what it refuses is sampled again."""
+    sampler: Part = field(default_factory=shuffled)
+    """A class built from `(pool, seed)`: which tasks a step attempts, and how often each."""
+    strategy: Part = field(default_factory=independently)
+    """`async (task, attempts, play) -> Group`: which attempts a group is made of."""
+    penalty_weighting: Part | None = None
+    """`(table) -> weights [M]` of the penalty; None takes the loss's."""
+    reference: Part | None = None
+    """`(reference, policy, step)` moves the reference model; None leaves it where it began."""
 
     def but(self, **slots: Any) -> Algorithm:
         """The same algorithm with other parts: the whole difference a paper makes."""
@@ -151,7 +228,7 @@ class Algorithm:
     @property
     def parts(self) -> dict[str, Part]:
         """The slots that are filled."""
-        filled = {field.name: getattr(self, field.name) for field in fields(self)}
+        filled = {slot.name: getattr(self, slot.name) for slot in fields(self)}
         return {name: value for name, value in filled.items() if value is not None}
 
     @property
@@ -171,6 +248,27 @@ class Algorithm:
         early = [part for name, part in self.parts.items() if name not in ("loss", "penalty")]
         asked = {column for p in early for column in p.needs}
         return asked | {c for p in self.live_parts for c in p.needs if c != "entropy"}
+
+    def started(self, pool: Sequence[Any] = (), seed: int = 0) -> Algorithm:
+        """The record of one run: parts with memory are built; the sampler if there is a pool."""
+        parts = {name: p.started() for name, p in self.parts.items() if name != "sampler"}
+        if pool:
+            parts["sampler"] = self.sampler.started(pool, seed)
+        return self.but(**parts)
+
+    def credit(self, table: Any, groups: Sequence[Any]) -> Any:
+        """The table with its credit: the column `advantage` and whatever the part adds."""
+        found = self.advantage(table, groups)
+        return table.with_columns(**(found if isinstance(found, Mapping) else {"advantage": found}))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memories of all parts; JSON-serialisable."""
+        return {name: state for name, p in self.parts.items() if (state := p.state_dict())}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state.get(name, {}))
 
     @property
     def wants_live_entropy(self) -> bool:

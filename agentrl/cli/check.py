@@ -54,9 +54,11 @@ def scripted_episode(env: TextEnv, attempts: int) -> None:
 
 def formulas(algorithm: Algorithm) -> list[str]:
     """One line per live slot, from its docstring's `Formula:` with the run's numbers in it."""
-    slots = {name: part for name, part in algorithm.parts.items() if name != "penalty"}
-    if algorithm.live_penalty is not None:
-        slots["penalty"] = algorithm.live_penalty
+    slots = {
+        name: part
+        for name, part in algorithm.parts.items()
+        if name != "penalty" or algorithm.live_penalty is not None
+    }
     return [f"{name:<10} {part.name}: {formula(part)}" for name, part in slots.items()]
 
 

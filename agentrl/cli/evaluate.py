@@ -13,6 +13,7 @@ import typer
 from agentrl.config import Run, load_run
 from agentrl.env import check_split
 from agentrl.errors import ConfigError, DataError
+from agentrl.protocols import Choice
 
 if TYPE_CHECKING:
     from agentrl.evaluate import Evaluation
@@ -83,7 +84,8 @@ def _measure(
         cast = _cast(session, player, question.temperature)
 
         def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
-            groups = session.play(tasks, attempts, cast, f"eval/{question.seed}")
+            choices = [Choice(task, attempts) for task in tasks]
+            groups = session.play(choices, cast, f"eval/{question.seed}")
             for group in groups:
                 for episode in group.episodes:
                     lines.append(json_module.dumps(episode_record(0, episode)) + "\n")

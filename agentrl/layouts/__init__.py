@@ -1,1 +1,5 @@
-"""Layouts: how samples are laid out for the model. All answer with equal numbers and gradients."""
+"""Layouts: how samples become tensors. Gradients are equal whichever is taken."""
+
+from agentrl.layouts.padded import Padded
+
+LAYOUTS = {"padded": Padded}

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from agentrl.layouts.base import Rows
 from agentrl.table import Table
 
 MIN_FILL = 0.7
@@ -34,19 +35,41 @@ class MicroBatch:
     """Position in that line of each row's token `[m]`."""
 
 
-def micro_batches(table: Table, token_budget: int) -> Iterator[MicroBatch]:
-    """The table's samples in batches of at most `token_budget` padded tokens, or of one sample."""
-    lengths = [len(sample.ids) for sample in table.samples]
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    rows_of = torch.split(
-        torch.argsort(table.columns["sample"], stable=True), table.sizes("sample").tolist()
-    )
-    while order:
-        width = lengths[order[0]]
-        alike = sum(1 for i in order if lengths[i] >= MIN_FILL * width)
-        size = max(1, min(alike, token_budget // width))
-        chosen, order = order[:size], order[size:]
-        yield _pad(table, chosen, width, [rows_of[i] for i in chosen])
+class Padded:
+    """One line per sample; what every other layout is compared with."""
+
+    def batches(self, table: Table, token_budget: int) -> Iterator[MicroBatch]:
+        """The table's samples, at most `token_budget` padded tokens at a time, or one sample."""
+        lengths = [len(sample.ids) for sample in table.samples]
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+        rows_of = torch.split(
+            torch.argsort(table.columns["sample"], stable=True), table.sizes("sample").tolist()
+        )
+        while order:
+            width = lengths[order[0]]
+            alike = sum(1 for i in order if lengths[i] >= MIN_FILL * width)
+            size = max(1, min(alike, token_budget // width))
+            chosen, order = order[:size], order[size:]
+            yield _pad(table, chosen, width, [rows_of[i] for i in chosen])
+
+    def forward(
+        self,
+        model: Any,
+        batch: MicroBatch,
+        *,
+        temperature: float = 1.0,
+        entropy: bool = False,
+        head: torch.nn.Module | None = None,
+    ) -> Rows:
+        """What the model says of the batch's rows, in nats of the tempered distribution."""
+        logits, hidden = predictions(model, batch, hidden=head is not None)
+        logits = logits / (temperature or 1.0)
+        targets = batch.input_ids[batch.line, batch.position].to(logits.device)
+        normaliser = logits.logsumexp(-1)
+        logprobs = logits.gather(-1, targets[:, None])[:, 0] - normaliser
+        spread = normaliser - (logits.softmax(-1) * logits).sum(-1) if entropy else None
+        values = None if head is None or hidden is None else head(hidden)[:, 0]
+        return Rows(logprobs, spread, values)
 
 
 def _pad(table: Table, chosen: list[int], width: int, rows_of: list[torch.Tensor]) -> MicroBatch:
@@ -62,28 +85,22 @@ def _pad(table: Table, chosen: list[int], width: int, rows_of: list[torch.Tensor
     return MicroBatch(ids, mask, rows, line, table.columns["position"][rows])
 
 
-def forward(
-    model: Any, batch: MicroBatch, *, temperature: float = 1.0, entropy: bool = False
+def predictions(
+    model: Any, batch: MicroBatch, *, hidden: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Log-probs `[m]` of the tempered distribution, and entropies `[m]` if asked for; in nats."""
-    logits = predictions(model, batch) / (temperature or 1.0)
-    targets = batch.input_ids[batch.line, batch.position].to(logits.device)
-    normaliser = logits.logsumexp(-1)
-    logprobs = logits.gather(-1, targets[:, None])[:, 0] - normaliser
-    if not entropy:
-        return logprobs, None
-    return logprobs, normaliser - (logits.softmax(-1) * logits).sum(-1)
+    """Logits `[m, V]` (float32) that predict each row's token: those at the position before it.
 
-
-def predictions(model: Any, batch: MicroBatch) -> torch.Tensor:
-    """Logits `[m, V]` (float32) that predict each row's token: those at the position before it."""
+    With `hidden`, also the last hidden states `[m, d]` there.
+    """
     device = next(model.parameters()).device
-    before = batch.position - 1
+    before, line = batch.position - 1, batch.line.to(device)
     columns, compact = torch.unique(before, return_inverse=True)
     output = model(
         input_ids=batch.input_ids.to(device),
         attention_mask=batch.attention_mask.to(device),
         use_cache=False,
         logits_to_keep=columns.to(device),
+        output_hidden_states=hidden,
     )
-    return output.logits[batch.line.to(device), compact.to(device)].float()  # type: ignore[no-any-return]
+    logits = output.logits[line, compact.to(device)].float()
+    return logits, output.hidden_states[-1][line, before.to(device)].float() if hidden else None

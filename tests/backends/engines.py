@@ -22,6 +22,7 @@ from transformers import (
 from agentrl.agents.chat import ChatAgent, Limits
 from agentrl.backends.fused import ModelDecoder
 from agentrl.backends.hf import HFPolicy, make_request
+from agentrl.protocols import Choice
 from agentrl.rollout import Rollout, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -103,7 +104,9 @@ def play(policy, env, tasks, *, attempts=2, temperature=1.0, limits=LIMITS, seed
     pool = EnvPool(env, 30.0)
     rollout = Rollout(pool=pool, agent=ChatAgent(limits))
     cast = seated({"main": policy}, temperature)
-    playing = rollout.groups(tasks, attempts, cast, seed=seed, strategy=independent)
+    playing = rollout.groups(
+        [Choice(t, attempts) for t in tasks], cast, seed=seed, strategy=independent
+    )
     groups = asyncio.run(playing)
     pool.close()
     return [episode.main for group in groups for episode in group.episodes]

@@ -16,7 +16,7 @@ from builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentrl.layouts.padded import MIN_FILL, forward, micro_batches
+from agentrl.layouts.padded import MIN_FILL, Padded
 from agentrl.types import Trajectory, Turn
 
 BUDGETS = [1, 12, 30, 10_000]
@@ -27,8 +27,8 @@ def laid_out(model, table, budget, **options):
     """Log-probs and entropies of all rows through the layout, in the table's order."""
     logprobs, entropies = torch.zeros(len(table)), torch.zeros(len(table))
     with torch.no_grad():
-        for batch in micro_batches(table, budget):
-            logprobs[batch.rows], spread = forward(model, batch, **options)
+        for batch in Padded().batches(table, budget):
+            logprobs[batch.rows], spread, _ = Padded().forward(model, batch, **options)
             if spread is not None:
                 entropies[batch.rows] = spread
     return logprobs, entropies
@@ -85,7 +85,7 @@ def test_changing_what_follows_a_token_never_changes_its_log_prob(tiny):
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 200))
 def test_batches_hold_every_sample_once_and_keep_the_budget(lengths, budget):
     table = table_of(random_groups([[0] * len(lengths)], [[[n] for n in lengths]]))
-    batches = list(micro_batches(table, budget))
+    batches = list(Padded().batches(table, budget))
     rows = torch.cat([batch.rows for batch in batches])
     assert sorted(rows.tolist()) == list(range(len(table)))
     assert sum(len(batch.input_ids) for batch in batches) == len(lengths)
@@ -98,7 +98,7 @@ def test_batches_hold_every_sample_once_and_keep_the_budget(lengths, budget):
 @given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=3), min_size=1, max_size=6))
 def test_a_batch_holds_its_rows_tokens_where_it_says(turns):
     table = table_of(random_groups([[0] * len(turns)], [turns]))
-    for batch in micro_batches(table, 40):
+    for batch in Padded().batches(table, 40):
         assert torch.equal(batch.input_ids[batch.line, batch.position], table.ids[batch.rows])
         for line, length in enumerate(batch.attention_mask.sum(1).tolist()):
             assert batch.attention_mask[line].tolist() == [1] * length + [0] * (
@@ -107,7 +107,7 @@ def test_a_batch_holds_its_rows_tokens_where_it_says(turns):
 
 
 def test_a_table_without_samples_has_no_batches():
-    assert list(micro_batches(table_of([group(Trajectory())]), 100)) == []
+    assert list(Padded().batches(table_of([group(Trajectory())]), 100)) == []
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
