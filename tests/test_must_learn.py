@@ -16,7 +16,7 @@ from agentrl.train import Trainer, warm_up
 
 STEPS = 30
 GAIN = 0.3
-LEARN = {
+RUN = {
     "limits": {"turn_tokens": 4},
     "rollout": {"tasks": 8, "attempts": 8},
     "learner": {"lr": 3e-3},
@@ -44,7 +44,7 @@ def warm(tmp_path_factory):
     """The folder of a model that says any of two words, and how often it is right."""
     folder = tmp_path_factory.mktemp("warm")
     imitation = {"episodes": 256, "steps": 40, "batch": 32, "lr": 1e-2, "warmup_steps": 5}
-    run = small(folder, **LEARN, model={"layers": 2}, warm_start=imitation)
+    run = small(folder, **RUN, model={"layers": 2}, warm_start=imitation)
     with Session(run) as session:
         warm_up(session, Silent(), Report())
         session.model.save_pretrained(folder)
@@ -66,7 +66,7 @@ def success(session):
 
 def learned(folder, algorithm, seed):
     """Sampled success on held-out tasks after STEPS steps from the warm start."""
-    run = small("unused", **LEARN, model=folder, warm_start=None, algorithm=algorithm, seed=seed)
+    run = small("unused", **RUN, model=folder, warm_start=None, algorithm=algorithm, seed=seed)
     with Session(run) as session:
         trainer = Trainer(session, Silent(), Silent())
         for trainer.step in range(STEPS):
