@@ -60,6 +60,31 @@ def check_combinations(run: Run) -> None:
     _check_groups(run)
     _check_tokens(run.limits.settings, run.model.settings)
     _check_policy(run)
+    for slot, reason in run.algorithm.refusals().items():
+        raise ConfigError(f"algorithm.{slot}: {reason}", f"algorithm.{slot}")
+    _check_read(run)
+
+
+def _check_read(run: Run) -> None:
+    """What no other part reads is a setting that would be ignored."""
+    algorithm, learner = run.algorithm, run.learner.settings
+    if algorithm.penalty_weighting is not None and algorithm.live_penalty is None:
+        raise ConfigError(
+            "algorithm.penalty_weighting weighs a penalty, but there is none: set "
+            "algorithm.penalty, or algorithm.penalty_weighting to null",
+            "algorithm.penalty_weighting",
+        )
+    if algorithm.reference is not None and "ref" not in algorithm.needs:
+        raise ConfigError(
+            "algorithm.reference moves a reference model that no part reads: set it to null",
+            "algorithm.reference",
+        )
+    if bool(learner["teacher"]) != ("teacher" in algorithm.needs):
+        raise ConfigError(
+            f"learner.teacher is {learner['teacher']!r}, but {run.algorithm_name} "
+            + ("reads no teacher: leave it empty" if learner["teacher"] else "needs one: a folder"),
+            "learner.teacher",
+        )
 
 
 def _at(tree: Any, key: str) -> Any:
@@ -121,9 +146,10 @@ def _check_policy(run: Run) -> None:
     """A loss without a ratio is wrong off policy; imitation needs someone to imitate."""
     learner = run.learner.settings
     for name in ("epochs", "minibatches"):
-        if run.algorithm.loss.name == "reinforce" and learner[name] > 1:
+        loss = run.algorithm.loss
+        if getattr(loss.function, "on_policy", False) and learner[name] > 1:
             raise ConfigError(
-                f"learner.{name} is {learner[name]}, but the loss reinforce is only right on "
+                f"learner.{name} is {learner[name]}, but the loss {loss.name} is only right on "
                 f"policy: set learner.{name} to 1, or take a loss with a ratio (clipped)",
                 f"learner.{name}",
             )

@@ -11,8 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agentrl.episodes import episode_record
 from agentrl.protocols import Choice
-from agentrl.types import Episode, Group
+from agentrl.types import Group
 
 SHOWN = {
     "train/success": "success {:.2f}",
@@ -45,6 +46,7 @@ class Recorder:
             for path in files:
                 rewind(path, resume)
         self.metrics, self.episodes, self.ledger = (path.open("a", buffering=1) for path in files)
+        self.played, self.group = -1, 0
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=resume)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -81,8 +83,10 @@ class Recorder:
     def groups(self, step: int, groups: Sequence[Group]) -> None:
         """Every episode, one JSON line each."""
         for group in groups:
+            self.group = self.group + 1 if step == self.played else 0
+            self.played = step
             for episode in group.episodes:
-                self.episodes.write(json.dumps(episode_record(step, episode)) + "\n")
+                self.episodes.write(json.dumps(episode_record(step, episode, self.group)) + "\n")
 
     def choices(self, step: int, choices: Sequence[Choice], groups: Sequence[Group]) -> None:
         """The sampler's ledger: what each decision believed, cost and earned, a line each."""
@@ -130,34 +134,4 @@ def choice_record(step: int, choice: Choice, group: Group) -> dict[str, Any]:
         "successes": sum(trajectory.success for trajectory in own),
         "attempted": len(own),
         **group.cost._asdict(),
-    }
-
-
-def episode_record(step: int, episode: Episode) -> dict[str, Any]:
-    """An episode for `episodes.jsonl`; `ids` are the sampled tokens, exactly."""
-    main = episode.main
-    turns = [
-        {
-            "text": turn.completion.text,
-            "ids": turn.completion.ids.tolist(),
-            "finish": turn.completion.finish.value,
-            "version": turn.completion.version,
-            "reward": turn.reward,
-            "parts": dict(turn.parts),
-            "parse": turn.parse.value,
-            "reply": turn.reply,
-        }
-        for turn in main.turns
-    ]
-    return {
-        "step": step,
-        "task": episode.task.id,
-        "attempt": episode.attempt,
-        "status": main.status.value,
-        "success": main.success,
-        "reward": main.reward,
-        "parts": dict(main.parts),
-        "error": main.error,
-        "seconds": round(main.seconds, 4),
-        "turns": turns,
     }

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from agentrl.algorithms.base import Part, parameters, part
+from agentrl.algorithms.base import Part, part
 from agentrl.errors import ConfigError, suggestion
+from agentrl.signature import parameters
 from agentrl.yamlfile import plain
 
 SLOTS = {

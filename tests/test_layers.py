@@ -17,7 +17,7 @@ import pytest
 import agentrl
 
 LAYERS = (
-    {"errors", "types", "protocols"},
+    {"errors", "types", "protocols", "signature"},
     {"parsing", "chat", "env", "wrappers", "rewards", "conformance"},
     {"direction", "rollout", "stage", "agents", "samples", "table"},
     {
@@ -32,12 +32,12 @@ LAYERS = (
         ),
         "algorithms.base",
     },
-    {"algorithms"},
+    {"algorithms", "catalogue"},
     {
-        *("layouts", "annotate", "companions", "learner", "backends", "journal", "record"),
+        *("layouts", "annotate", "companions", "learner", "backends", "journal", "episodes", "record"),
         *("config", "slots", "combinations", "yamlfile"),
     },
-    {"session", "checkpoint", "warmstart", "report", "train", "evaluate", "compare"},
+    {"session", "checkpoint", "warmstart", "report", "train", "evaluate", "compare", "lab"},
     {"web", "cli", "__main__"},
 )
 """Imports point to the same set or to an earlier one. A new module is placed here or fails."""

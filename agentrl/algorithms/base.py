@@ -8,41 +8,13 @@ and the command line alike. An algorithm is a record of parts, a paper a differe
 
 from __future__ import annotations
 
-import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
 from agentrl.errors import ConfigError, suggestion
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One keyword-only argument of a component."""
-
-    name: str
-    type: Any
-    default: Any
-
-    @property
-    def required(self) -> bool:
-        """Whether it has no default."""
-        return self.default is inspect.Parameter.empty
-
-
-def parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The keyword-only arguments of a function or class: its whole configuration."""
-    target = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
-    hints = typing.get_type_hints(target)
-    return {
-        name: Parameter(name, hints.get(name, Any), parameter.default)
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+from agentrl.signature import checked_value, parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +43,10 @@ class Part:
     def inner(self) -> dict[str, Part]:
         """The parts that this one is configured with, defaults included."""
         return {name: value for name, value in self.settings.items() if isinstance(value, Part)}
+
+    def family(self) -> list[Part]:
+        """This part and all inner ones."""
+        return [self, *(part for inner in self.inner.values() for part in inner.family())]
 
     def state_dict(self) -> dict[str, Any]:
         """The memory of this part and of its inner ones; JSON-serialisable, empty without any."""
@@ -127,33 +103,9 @@ def part(function: Callable[..., Any], **arguments: Any) -> Part:
                 f"unknown key {name!r} for {function.__name__}: {suggestion(name, list(known))}",
                 name,
             )
-        checked[name] = checked_value(known[name], value, function.__name__)
+        inner = known[name].type is Part and isinstance(value, Part)
+        checked[name] = value if inner else checked_value(known[name], value, function.__name__)
     return Part(function, checked)
-
-
-def checked_value(parameter: Parameter, value: Any, owner: str) -> Any:
-    """`value` as the parameter's type. Raises: ConfigError."""
-    if parameter.type is Part and isinstance(value, Part):
-        return value
-    try:
-        arbitrary = ConfigDict(arbitrary_types_allowed=True)
-        try:
-            adapter = TypeAdapter(parameter.type, config=arbitrary)
-        except Exception:  # pydantic refuses a config on types that carry their own
-            adapter = TypeAdapter(parameter.type)
-        return adapter.validate_python(value)
-    except ValidationError as error:
-        reason, wanted = error.errors()[0]["msg"], type_name(parameter.type)
-        raise ConfigError(
-            f"{owner}.{parameter.name} is {value!r}: {reason} (expected {wanted})", parameter.name
-        ) from None
-
-
-def type_name(annotation: Any) -> str:
-    """A type as a reader would write it."""
-    plain = isinstance(annotation, type) and not typing.get_args(annotation)
-    text = annotation.__name__ if plain else str(annotation)
-    return text.replace("typing.", "").replace("collections.abc.", "")
 
 
 def needs(*columns: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -180,6 +132,25 @@ def prepares(prepare: Callable[..., Mapping[str, Any]]) -> Callable[..., Any]:
         return function
 
     return declare
+
+
+def refuses(reason: Callable[[Any, Part], str | None]) -> Callable[..., Any]:
+    """Declare what a part cannot be combined with: `reason(record, part)` is why, or None.
+
+    For what is mathematically wrong, not for what is unusual: a run with it is refused.
+    """
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.refuses = reason  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+def on_policy(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare a loss without a ratio: right only for one optimiser step per batch."""
+    function.on_policy = True  # type: ignore[attr-defined]
+    return function
 
 
 def shuffled() -> Part:
@@ -248,6 +219,17 @@ class Algorithm:
         early = [part for name, part in self.parts.items() if name not in ("loss", "penalty")]
         asked = {column for p in early for column in p.needs}
         return asked | {c for p in self.live_parts for c in p.needs if c != "entropy"}
+
+    def refusals(self) -> dict[str, str]:
+        """Why this combination of parts is wrong, by slot; empty for a sound record."""
+        found = {}
+        for slot, whole in self.parts.items():
+            for piece in whole.family():
+                check = getattr(piece.function, "refuses", None)
+                reason = check(self, piece) if check is not None else None
+                if reason is not None:
+                    found[slot] = f"{piece.name} {reason}"
+        return found
 
     def started(self, pool: Sequence[Any] = (), seed: int = 0) -> Algorithm:
         """The record of one run: parts with memory are built; the sampler if there is a pool."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Sequence
 
 import typer
 
-from agentrl.algorithms.base import Algorithm, Part
+from agentrl.catalogue import formulas
 from agentrl.config import load_run
 from agentrl.env import TextEnv
 from agentrl.errors import ConfigError
@@ -22,8 +20,8 @@ def check(config: str, overrides: Sequence[str]) -> None:
     typer.echo(yaml.safe_dump(run.resolved(), sort_keys=False))
     scripted_episode(run.make_env(), run.rollout.settings["attempts"])
     typer.echo("loss = sum over tokens of weight * (token loss + penalty)")
-    for line in formulas(run.algorithm):
-        typer.echo(f"  {line}")
+    for slot, line in formulas(run.algorithm).items():
+        typer.echo(f"  {slot:<10} {line}")
 
 
 def scripted_episode(env: TextEnv, attempts: int) -> None:
@@ -50,25 +48,3 @@ def scripted_episode(env: TextEnv, attempts: int) -> None:
             f"the oracle of {env.id} did not solve its own task {task.id}: reward {total:g}"
         )
     typer.echo(f"  reward {total:g}, parts {dict(info.get('parts', {}))}\n")
-
-
-def formulas(algorithm: Algorithm) -> list[str]:
-    """One line per live slot, from its docstring's `Formula:` with the run's numbers in it."""
-    slots = {
-        name: part
-        for name, part in algorithm.parts.items()
-        if name != "penalty" or algorithm.live_penalty is not None
-    }
-    return [f"{name:<10} {part.name}: {formula(part)}" for name, part in slots.items()]
-
-
-def formula(part: Part) -> str:
-    """A part's formula with its settings filled in."""
-    document = inspect.getdoc(part.function) or ""
-    found = re.search(r"^Formula: (.*?)(?=\n\n|\Z)", document, re.MULTILINE | re.DOTALL)
-    if found is None:
-        return document.split("\n")[0]
-    text = " ".join(found.group(1).split())
-    for name, value in part.settings.items():
-        text = text.replace("{" + name + "}", str(value))
-    return text

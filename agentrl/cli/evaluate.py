@@ -76,8 +76,8 @@ def _measure(
     run: Run, path: str | None, question: Question, player: str, lines: list[str]
 ) -> Evaluation:
     """Play the tasks; every attempt becomes a line of JSON."""
+    from agentrl.episodes import episode_record
     from agentrl.evaluate import evaluate as measure
-    from agentrl.record import episode_record
     from agentrl.session import Session
 
     with Session(run, path) as session:
@@ -86,9 +86,9 @@ def _measure(
         def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
             choices = [Choice(task, attempts) for task in tasks]
             groups = session.play(choices, cast, f"eval/{question.seed}")
-            for group in groups:
+            for number, group in enumerate(groups):
                 for episode in group.episodes:
-                    lines.append(json_module.dumps(episode_record(0, episode)) + "\n")
+                    lines.append(json_module.dumps(episode_record(0, episode, number)) + "\n")
             return groups
 
         tasks = session.env.tasks(question.split, question.tasks, question.seed)

@@ -105,6 +105,26 @@ def check(config: Config, overrides: Overrides = None) -> None:
     verb(config, overrides or [])
 
 
+@app.command()
+def lab(
+    episodes: Annotated[str, typer.Argument(help="episodes.jsonl, or a run's folder.")],
+    algorithms: Annotated[
+        str, typer.Option(help="Names with commas, for example grpo,gigpo,flow_grpo.")
+    ] = "grpo,dr_grpo,rloo,flow_grpo",
+    step: Annotated[int | None, typer.Option(help="Which step; default: the last.")] = None,
+    model: Annotated[
+        str, typer.Option(help="Model folder: gradients of its parameters, not of log-probs.")
+    ] = "",
+    shown: Annotated[int, typer.Option(min=0, help="Attempts whose turns are listed.")] = 8,
+    json: Json = False,
+) -> None:
+    """Recompute credit of one recorded step under several algorithms and compare them."""
+    from agentrl.cli.lab import lab as verb
+
+    names = [name.strip() for name in algorithms.split(",") if name.strip()]
+    verb(episodes, names, step=step, model=model, shown=shown, json=json)
+
+
 def main() -> None:
     """The console entry point."""
     try:

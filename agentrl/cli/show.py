@@ -11,8 +11,9 @@ from typing import Any
 
 import typer
 
-from agentrl.algorithms.base import Part, parameters, type_name
+from agentrl.algorithms.base import Part
 from agentrl.errors import ConfigError, suggestion
+from agentrl.signature import parameters, type_name
 
 Entry = dict[str, Any]
 
@@ -31,12 +32,24 @@ def show(what: str, name: str | None, *, json: bool) -> None:
         typer.echo(json_module.dumps(entries, indent=2))
         return
     for entry in entries:
-        typer.echo(_full(entry) if name else f"{entry['name']:<22} {entry['summary']}")
+        typer.echo(_full(entry) if name else _line(entry))
+
+
+def _line(entry: Entry) -> str:
+    """An entry in a list; papers with their tier, source and how certain their formula is."""
+    if "certainty" not in entry:
+        return f"{entry['name']:<22} {entry['summary']}"
+    arxiv = re.search(r"\d{4}\.\d{5}", entry["source"])
+    source = arxiv.group(0) if arxiv else ""
+    certain = re.split(r"[;,(.]", entry["certainty"])[0][:24]
+    return f"{entry['name']:<24} {entry['tier']} {source:<11}{certain:<25}{entry['summary']}"
 
 
 def _full(entry: Entry) -> str:
     lines = [f"{entry['name']}: {entry['summary']}"]
-    lines += [f"{key}: {entry[key]}" for key in ("source", "tier", "text") if entry.get(key)]
+    shown = ("source", "tier", "certainty", "differs", "assumes", "edges", "place", "text")
+    lines += [f"{key}: {entry[key]}" for key in shown if entry.get(key)]
+    lines += entry.get("record", [])
     for parameter in entry["parameters"]:
         default = "required" if parameter["required"] else f"= {parameter['default']!r}"
         lines.append(f"  {parameter['name']}: {parameter['type']} {default}")
@@ -46,25 +59,35 @@ def _full(entry: Entry) -> str:
 def algorithms() -> list[Entry]:
     """Every record with the arguments of its parts, as `slot.argument`."""
     from agentrl.algorithms import NAMES, algorithm
+    from agentrl.catalogue import entries, record_dict
 
-    entries = []
-    for name, place in sorted(NAMES.items()):
-        module = importlib.import_module(f"agentrl.algorithms.{place.partition(':')[0]}")
-        document = inspect.getdoc(module) or ""
-        entries.append(
-            {
-                "name": name,
-                "source": _field(document, "Source"),
-                "tier": _field(document, "Tier").rstrip("."),
-                "summary": document.split("\n")[0],
-                "parameters": [
-                    entry
-                    for slot, part in algorithm(name).parts.items()
-                    for entry in _parameters(part.function, part, prefix=f"{slot}.")
-                ],
-            }
-        )
-    return entries
+    found = []
+    for paper in entries():
+        parts = algorithm(paper.name).parts if paper.name in NAMES else {}
+        known = [
+            entry
+            for slot, part in parts.items()
+            for entry in _parameters(part.function, part, prefix=f"{slot}.")
+        ]
+        record = as_difference(paper.name) if paper.name in NAMES else []
+        found.append({**record_dict(paper), "record": record, "parameters": known})
+    return found
+
+
+def as_difference(name: str) -> list[str]:
+    """A record as a diff against GRPO, and what it minimises."""
+    from agentrl.algorithms import algorithm
+    from agentrl.catalogue import difference, formulas
+
+    lines = ["against grpo:"] if name != "grpo" else []
+    for slot, before, after in difference(name):
+        lines += [f"  - {slot}: {before}"] if before else []
+        lines += [f"  + {slot}: {after}"] if after else []
+    live = formulas(algorithm(name))
+    terms = " + penalty" if "penalty" in live else ""
+    lines.append(f"minimises: sum over tokens of weight * (loss{terms}), where")
+    wanted = ("advantage", "weighting", "loss", "penalty", "penalty_weighting")
+    return lines + [f"  {slot} = {live[slot]}" for slot in wanted if slot in live]
 
 
 def envs() -> list[Entry]:
@@ -153,9 +176,3 @@ def _jsonable(value: Any) -> Any:
     return (
         value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else repr(value)
     )
-
-
-def _field(document: str, name: str) -> str:
-    """A `Name: text` paragraph of a docstring, on one line."""
-    found = re.search(rf"^{name}: (.*?)(?=^\w[\w ]*:|\n\n|\Z)", document, re.MULTILINE | re.DOTALL)
-    return " ".join(found.group(1).split()) if found else ""

@@ -1,0 +1,135 @@
+"""The algorithm lab: what several algorithms would make of the same recorded batch.
+
+Credit, weights and the loss's derivative are recomputed from the token table, so that choosing an
+algorithm costs seconds. With a model, gradients are those of its parameters; without one, of the
+rows' log-probs, and penalties that need a model (KL) are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from agentrl.algorithms import algorithm
+from agentrl.algorithms.base import Algorithm
+from agentrl.errors import ConfigError
+from agentrl.learner import Learner
+from agentrl.table import Table, View, build_table
+from agentrl.types import Group
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One algorithm on one batch."""
+
+    name: str
+    credit: torch.Tensor
+    """`[M]` advantage of each row; 0 in groups that `keep` refuses."""
+    gradient: torch.Tensor
+    """Of the model's parameters, or of the rows' log-probs `[M]`."""
+    silent: float
+    """Share of groups without signal: refused, or no derivative by any row."""
+    effective: float
+    """Effective number of attempts: (sum c)^2 / sum c^2, c the attempt's absolute derivative."""
+
+
+def examine(
+    groups: Sequence[Group], names: Sequence[str], model: Any = None, decode: Any = None
+) -> list[Finding]:
+    """Every named algorithm on the same groups.
+
+    Raises:
+        ConfigError: an unknown name, or one that needs a model where there is none.
+    """
+    return [examine_one(groups, name, model, decode) for name in names]
+
+
+def examine_one(groups: Sequence[Group], name: str, model: Any, decode: Any) -> Finding:
+    """One algorithm on the groups."""
+    record = algorithm(name).started()
+    if model is None and record.penalty is not None and record.penalty.needs:
+        record = record.but(penalty=None, penalty_weighting=None)
+    shaped = record.shape(groups) if record.shape is not None else list(groups)
+    kept = torch.tensor([record.keep is None or record.keep(group) for group in shaped])
+    learner = None if model is None else Learner(model, record, horizon=1)
+    if learner is not None:
+        learner.decode = decode
+    table = annotated(build_table(shaped), record, learner, name)
+    table = record.credit(table, shaped)
+    live = kept[table.group]
+    table = table.with_columns(advantage=torch.where(live, table.advantage, 0.0))
+    slopes = torch.where(live, derivative(record, table), 0.0)
+    size = per_episode_sum(table, slopes.abs())
+    loud = torch.zeros(table.num_groups).index_add(0, table.group, slopes.abs())
+    return Finding(
+        name=name,
+        credit=table.advantage,
+        gradient=slopes if learner is None else parameter_gradient(learner, table, kept),
+        silent=float((loud <= 1e-12).float().mean()),
+        effective=float(size.sum() ** 2 / (size**2).sum().clamp(min=1e-30)),
+    )
+
+
+def annotated(table: Table, record: Algorithm, learner: Learner | None, name: str) -> Table:
+    """The table with what the algorithm needs; without a model that can only be `old`."""
+    if learner is not None:
+        return learner.annotate(table)
+    missing = record.needs - {"old"}
+    live = ["entropy"] if record.wants_live_entropy else []
+    if missing or live:
+        raise ConfigError(
+            f"{name} needs {', '.join([*sorted(missing), *live])}: give --model FOLDER"
+        )
+    return table
+
+
+def derivative(record: Algorithm, table: Table) -> torch.Tensor:
+    """The step's loss by each row's log-prob `[M]`, at the policy before the step."""
+    weight = record.weighting(table)
+    table = table.with_columns(weight=weight, penalty_weight=weight)
+    if record.penalty_weighting is not None:
+        table = table.with_columns(penalty_weight=record.penalty_weighting(table))
+    everything = torch.arange(len(table))
+    logprobs = table.old.clone().requires_grad_()
+    entropy = table.entropy.clone().requires_grad_() if "entropy" in table.columns else None
+    values = table.value.clone().requires_grad_() if "value" in table.columns else None
+    for part in record.live_parts:
+        if part.prepare is not None:
+            view = View(table, everything, table.old, entropy, values)
+            table = table.with_columns(**part.prepare(view))
+    view = View(table, everything, logprobs, entropy, values)
+    loss = (view.weight * record.loss(view)).sum()
+    if record.live_penalty is not None:
+        loss = loss + (view.penalty_weight * record.live_penalty(view)).sum()
+    (slopes,) = torch.autograd.grad(loss, logprobs, allow_unused=True)
+    return torch.zeros(len(table)) if slopes is None else slopes
+
+
+def per_episode_sum(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Sum of rows in each episode `[episodes]`."""
+    return torch.zeros(table.count("episode")).index_add(0, table.episode, values)
+
+
+def parameter_gradient(learner: Learner, table: Table, kept: torch.Tensor) -> torch.Tensor:
+    """The step's gradient over the kept groups, all parameters in one vector on the CPU."""
+    learner.model.zero_grad()
+    for loss, _ in learner.losses(table.select_groups(kept)):
+        loss.backward()
+    found = [torch.zeros_like(p) if p.grad is None else p.grad for p in learner.trained]
+    return torch.cat([gradient.flatten().float().cpu() for gradient in found])
+
+
+def cosines(findings: Sequence[Finding]) -> list[list[float]]:
+    """Cosine between the gradients of every pair; 0 where one of them is zero."""
+    unit = [f.gradient / f.gradient.norm().clamp(min=1e-30) for f in findings]
+    shared = min(len(vector) for vector in unit)  # a value head's parameters come last
+    return [[float(a[:shared] @ b[:shared]) for b in unit] for a in unit]
+
+
+def turn_credit(table: Table, credit: torch.Tensor) -> torch.Tensor:
+    """Mean credit of each turn's rows `[turns]`; 0 for a turn without rows."""
+    total = torch.zeros(table.count("turn")).index_add(0, table.turn, credit)
+    return total / table.sizes("turn").clamp(min=1)
