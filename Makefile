@@ -11,7 +11,7 @@ OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train test check typecheck test-wheel bench clean
+.PHONY: help train test check typecheck test-wheel docs bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty 
 	mkdir -p build/wheel-tests
 	cp -R $(wildcard tests examples docs README.md pyproject.toml) build/wheel-tests
 	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto
+
+docs: $(VENV)/.test-installed ## the page of all algorithms, from the code
+	$(BIN)/python tests/catalogue_page.py
 
 bench: $(VENV)/.test-installed ## every measurement in benchmarks/
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

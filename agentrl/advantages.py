@@ -1,29 +1,78 @@
-"""Advantages that two or more algorithms share: rewards of a group -> credit."""
+"""Advantages that two or more algorithms share, and the statistics they are made of.
+
+    rewards of a group  -> group_normalize -> one number per attempt
+    columns of a table  -> episode_sums, episode_means -> one number per attempt
+    credit of a base    -> adjusted, group_weighted -> other credit
+
+A part that changes another one's credit takes it as `base`, so that several combine:
+
+    part(group_weighted, base=part(smoothing, base=part(group_advantage)), weight=part(difficulty))
+
+Groups over any key are an index `[N]` and a count; `joint` makes one of several keys.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
 
-from agentrl.table import Table, per_episode, per_turn
-from agentrl.types import Group
+from agentrl.algorithms.base import Algorithm, Part, declare, divides_by_std, part
+from agentrl.table import Table, per_episode, per_group, per_turn
+from agentrl.types import Episode, Group
 
 Singleton = Literal["zero", "raw"]
+Scale = Literal["std", "mad", "loo", "none"]
+Credit = torch.Tensor | Mapping[str, torch.Tensor]
+"""What an advantage answers: `[M]`, or columns with `advantage` among them."""
+
+FLAT = 1e-12
+"""Spread of a group (largest less smallest) up to which all of it counts as equal."""
+
+
+def group_sums(values: torch.Tensor, index: torch.Tensor, count: int) -> torch.Tensor:
+    """Sum of `values [N]` in each of `count` groups given by `index [N]`, 0 for empty ones."""
+    return torch.zeros(count, dtype=values.dtype).index_add(0, index, values)
+
+
+def group_means(values: torch.Tensor, index: torch.Tensor, count: int) -> torch.Tensor:
+    """Mean of `values [N]` in each group `[count]`, 0 for empty ones."""
+    size = torch.bincount(index, minlength=count)
+    return group_sums(values, index, count) / size.clamp(min=1)
+
+
+def group_spread(values: torch.Tensor, index: torch.Tensor, count: int) -> torch.Tensor:
+    """Largest less smallest of `values [N]` in each group `[count]`; empty ones are below 0."""
+    high = torch.full((count,), -torch.inf, dtype=values.dtype)
+    low = (-high).scatter_reduce(0, index, values, "amin")
+    return high.scatter_reduce(0, index, values, "amax") - low
+
+
+def joint(*keys: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """One index `[N]` for the combinations of keys `[N]` that occur, and how many do.
+
+    Keys are at least 0. Numbers follow the keys' order, the first key first.
+    """
+    index = torch.unique(keys[0], return_inverse=True)[1]
+    for key in keys[1:]:  # renumbered each time, so that no product overflows
+        width = int(key.max()) + 1 if len(key) else 1
+        index = torch.unique(index * width + key, return_inverse=True)[1]
+    return index, int(index.max()) + 1 if len(index) else 0
 
 
 def spread_out(
     values: torch.Tensor, index: torch.Tensor, count: int, scale: str, ddof: int
 ) -> torch.Tensor:
-    """The scale of each group, `[count]`: 1 where there is none to speak of."""
+    """The scale of each group of centred `values [N]`, `[count]`: 1 where there is none."""
     size = torch.bincount(index, minlength=count)
     if scale == "none":
         return torch.ones(count, dtype=values.dtype)
     if scale == "loo":
         return (size - 1).clamp(min=1) / size.clamp(min=1)
-    squares = torch.zeros(count, dtype=values.dtype).index_add(0, index, values**2)
-    return (squares / (size - ddof).clamp(min=1)).sqrt()
+    if scale == "mad":
+        return group_means(values.abs(), index, count)
+    return (group_sums(values**2, index, count) / (size - ddof).clamp(min=1)).sqrt()
 
 
 def group_normalize(
@@ -31,36 +80,42 @@ def group_normalize(
     index: torch.Tensor,
     count: int,
     *,
-    scale: Literal["std", "loo", "none"] = "std",
+    center: bool = True,
+    scale: Scale = "std",
     ddof: int = 1,
-    eps: float = 1e-6,
+    eps: float | torch.Tensor = 1e-6,
     singleton: Singleton = "zero",
+    virtual: Sequence[float] = (),
 ) -> torch.Tensor:
     """Centre and scale `rewards [N]` in each of `count` groups given by `index [N]`.
 
-    Scales: `std` divides by std + eps, `loo` multiplies by G/(G-1) (leave one out), `none` only
-    centres. A group whose spread is at most 1e-12 gives exactly 0, whatever eps is. A group of one
-    gives 0 (`zero`), or its reward under mean 0 and std 1 (`raw`).
+    Scales: `std` divides by std + eps, `mad` by the mean absolute deviation + eps, `loo` multiplies
+    by G/(G-1) (leave one out), `none` only centres. `eps` may be `[N]`. `virtual` values are
+    members of every group in its mean and scale, and nowhere else.
+
+    A group whose spread is at most 1e-12 gives exactly 0, whatever eps is; without `center` it
+    keeps its rewards. A group of one real member gives 0 (`zero`), or its reward under mean 0 and
+    std 1 (`raw`).
     """
-    size = torch.bincount(index, minlength=count)
-    total = torch.zeros(count, dtype=rewards.dtype).index_add(0, index, rewards)
-    centred = rewards - (total / size.clamp(min=1))[index]
-    low = torch.full((count,), torch.inf, dtype=rewards.dtype)
-    low = low.scatter_reduce(0, index, rewards, "amin")
-    high = (-low).scatter_reduce(0, index, rewards, "amax") if count else low
-    flat = (high - low <= 1e-12)[index]
-    margin = eps if scale == "std" else 0.0
-    spread = spread_out(centred, index, count, scale, ddof)[index] + margin
-    scaled = torch.where(flat, 0.0, centred / torch.where(flat, 1.0, spread))
+    extra = torch.tensor(tuple(virtual), dtype=rewards.dtype)
+    pool = torch.cat([rewards, extra.repeat_interleave(count)])
+    place = torch.cat([index, torch.arange(count).repeat(len(extra))])
+    deviation = pool - group_means(pool, place, count)[place]
+    flat = (group_spread(pool, place, count) <= FLAT)[index]
+    margin = eps if scale in ("std", "mad") else 0.0
+    spread = spread_out(deviation, place, count, scale, ddof)[index] + margin
+    kept = deviation[: len(rewards)] if center else rewards
+    level = torch.zeros_like(rewards) if center else rewards
+    scaled = torch.where(flat, level, kept / torch.where(flat, 1.0, spread))
     alone = rewards / (1 + margin) if singleton == "raw" else torch.zeros_like(rewards)
-    return torch.where(size[index] == 1, alone, scaled)
+    return torch.where(torch.bincount(index, minlength=count)[index] == 1, alone, scaled)
 
 
 def group_advantage(
     table: Table,
     groups: Sequence[Group],
     *,
-    scale: Literal["std", "loo", "none"] = "std",
+    scale: Scale = "std",
     ddof: int = 1,
     eps: float = 1e-6,
     singleton: Singleton = "zero",
@@ -81,6 +136,7 @@ def group_advantage(
     return per_episode(table, values)
 
 
+@declare(by_std=True)
 def turn_row_advantage(
     table: Table,
     groups: Sequence[Group],
@@ -103,3 +159,104 @@ def turn_row_advantage(
         singleton=singleton,
     )
     return per_turn(table, values)
+
+
+# Credit of another part
+
+STANDARD = part(group_advantage)
+"""Divided by the std: the base of what adds to an advantage of size 1."""
+CENTRED = part(group_advantage, scale="none")
+"""Centred only: the base of what would undo or be undone by a std."""
+
+
+def adjusted(
+    base: Part,
+    table: Table,
+    groups: Sequence[Group],
+    change: Callable[[torch.Tensor], torch.Tensor],
+) -> Credit:
+    """The base's credit `[M]` after `change`; other columns that the base made stay."""
+    found: Credit = base(table, groups)
+    if isinstance(found, Mapping):
+        return {**found, "advantage": change(found["advantage"])}
+    return change(found)
+
+
+def credit_columns(base: Part, table: Table, groups: Sequence[Group]) -> dict[str, torch.Tensor]:
+    """The base's credit as columns, `advantage` among them."""
+    found: Credit = base(table, groups)
+    return dict(found) if isinstance(found, Mapping) else {"advantage": found}
+
+
+def group_weighted(
+    table: Table,
+    groups: Sequence[Group],
+    *,
+    base: Part = STANDARD,
+    weight: Part,
+) -> Credit:
+    """The base's credit times a weight per group, `weight(table, groups) -> [num_groups]`.
+
+    The weight sees all groups of the step, and comes after everything that adds to the credit.
+
+    Formula: w A; w: {weight}; A: {base}
+    """
+    weights = per_group(table, weight(table, groups))
+    return adjusted(base, table, groups, lambda credit: credit * weights)
+
+
+def needs_std(record: Algorithm, piece: Part) -> str | None:
+    """Why an addition to an advantage of size 1 cannot follow another base."""
+    if divides_by_std(piece.settings["base"]):
+        return None
+    return (
+        "adds a term that is measured against an advantage divided by its group's std, and its "
+        "base is not: set algorithm.advantage.base to group_advantage with scale std"
+    )
+
+
+# What is known of an attempt
+
+
+def live_episodes(groups: Sequence[Group]) -> Iterator[Episode]:
+    """The attempts in the table's order."""
+    return (episode for group in groups for episode in group.live)
+
+
+def episode_sums(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Sum of `values [M]` over the action tokens of each attempt, `[episodes]` float64."""
+    return group_sums(values.double(), table.columns["episode"], table.count("episode"))
+
+
+def episode_means(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Mean of `values [M]` over the action tokens of each attempt, 0 without any; float64."""
+    return episode_sums(table, values) / table.sizes("episode").clamp(min=1)
+
+
+def spoken_means(table: Table, values: torch.Tensor) -> torch.Tensor:
+    """Mean `[num_groups]` of the means of `values [M]` of each group's attempts with tokens."""
+    spoken, means = table.sizes("episode") > 0, episode_means(table, values)
+    return group_means(means[spoken], table.owner["episode"][spoken], table.num_groups)
+
+
+def relative_likelihood(table: Table) -> torch.Tensor:
+    """Each attempt's mean probability per token over its group's `[episodes]`; 1 without tokens.
+
+    Both means are geometric, under the sampler.
+    """
+    scores, typical = episode_means(table, table.behaviour), spoken_means(table, table.behaviour)
+    relative = (scores - typical[table.owner["episode"]]).exp()
+    return torch.where(table.sizes("episode") > 0, relative, 1.0)
+
+
+def correct(table: Table, groups: Sequence[Group], above: float | None) -> torch.Tensor:
+    """Which attempts are right `[episodes]`: reward above a threshold; None takes `success`."""
+    if above is not None:
+        return table.rewards > above
+    return torch.tensor([e.main.success for e in live_episodes(groups)], dtype=torch.bool)
+
+
+def part_values(groups: Sequence[Group], name: str) -> torch.Tensor:
+    """A named reward part of every attempt `[episodes]` float64, 0 where it is absent."""
+    values = [episode.main.parts.get(name, 0.0) for episode in live_episodes(groups)]
+    return torch.tensor(values, dtype=torch.float64)

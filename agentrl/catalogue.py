@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +92,17 @@ def formula(part: Part) -> str:
     if not text:
         return document.split("\n")[0]
     for name, value in part.settings.items():
-        shown = formula(value) if isinstance(value, Part) else str(value)
-        text = text.replace("{" + name + "}", shown)
+        text = text.replace("{" + name + "}", shown(value))
     return text
+
+
+def shown(value: Any) -> str:
+    """A setting inside a formula: a part by its name and formula, a mapping without braces."""
+    if isinstance(value, Part):
+        return f"{value.name} ({formula(value)})"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {shown(item)}" for key, item in value.items())
+    return str(value)
 
 
 def formulas(record: Algorithm) -> dict[str, str]:

@@ -106,7 +106,8 @@ def _check_model(model: dict[str, Any]) -> None:
 def _check_groups(run: Run) -> None:
     """One attempt cannot be compared; temperature 0 makes all attempts the same."""
     plan, algorithm = run.rollout.settings, run.algorithm
-    if plan["attempts"] == 1 and algorithm.advantage.settings.get("singleton") == "zero":
+    alone = [piece.settings.get("singleton") for piece in algorithm.advantage.family()]
+    if plan["attempts"] == 1 and "zero" in alone:
         raise ConfigError(
             f"rollout.attempts is 1, but {run.algorithm_name} compares the attempts of a group: "
             "every advantage would be 0; set rollout.attempts to 2 or more, or "

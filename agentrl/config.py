@@ -115,7 +115,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         raise ConfigError("env is missing: name an environment, for example agentrl/Sparql-v0")
     env_id, env = _env(tree["env"])
     model_name, model = _model(tree.get("model", "tiny"))
-    algorithm_name, algorithm = _algorithm(tree.get("algorithm", "grpo"))
+    algorithm_name, algorithm = build_algorithm(tree.get("algorithm", "grpo"))
     warm, imitate = tree.get("warm_start"), _entry("agentrl.warmstart:warm_start")
     run = Run(
         env_id=env_id,
@@ -161,7 +161,8 @@ def _model(value: Any) -> tuple[str, Part]:
         return str(name), part(_entry(f"agentrl.backends.load:{source}"), **arguments)
 
 
-def _algorithm(value: Any) -> tuple[str, Algorithm]:
+def build_algorithm(value: Any) -> tuple[str, Algorithm]:
+    """A record from its name, or from a mapping with changed slots. Raises: ConfigError."""
     slots = named("algorithm", value)
     name = slots.pop("name", "grpo")
     with keyed("algorithm"):

@@ -9,6 +9,8 @@ player.
     replay          turns of an earlier attempt, played again exactly as they were sampled
     head            tokens that the first new completion begins with
     max_turns       turns after which the episode is truncated
+    patience        turns without a reward after which it is
+    script          a method of the environment that speaks in the policy's place
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 
 from agentrl.errors import EnvError
 from agentrl.protocols import Chat, Player, Stage
-from agentrl.types import Completion, Episode, Message, Span, Task, Turn, join
+from agentrl.types import Completion, Episode, Finish, Message, Source, Span, Task, Turn, join
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +40,9 @@ class Direction:
     head: tuple[Span, ...] = ()
     """What the first completion after the replay begins with; never a row."""
     max_turns: int | None = None
+    patience: int | None = None
+    script: str = ""
+    """`oracle`, for a demonstration; its completions carry the log-prob 0, for nothing is drawn."""
 
 
 PLAIN = Direction()
@@ -57,6 +62,8 @@ class DirectedStage:
         self.direction = direction
         self.plain: list[Message] = []
         self.turn = 0
+        self.paid = 0
+        """The last turn that earned something."""
 
     @property
     def seconds(self) -> float:
@@ -70,10 +77,13 @@ class DirectedStage:
         return hinted(text, self.direction.hint), info
 
     async def step(self, text: str) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
-        """Step, and truncate at the direction's horizon."""
+        """Step, and truncate at the direction's horizon or when its patience is over."""
         reply, reward, terminated, truncated, info = await self.stage.step(text)
         self.turn += 1
-        over = self.direction.max_turns is not None and self.turn >= self.direction.max_turns
+        self.paid = self.turn if reward > 0 else self.paid
+        horizon, patience = self.direction.max_turns, self.direction.patience
+        over = horizon is not None and self.turn >= horizon
+        over = over or (patience is not None and self.turn - self.paid >= patience)
         return reply, reward, terminated, truncated or (over and not terminated), info
 
     async def ask(self, method: str, *arguments: Any) -> Any:
@@ -84,8 +94,9 @@ class DirectedStage:
 class DirectedPlayer:
     """A player that repeats recorded turns first and begins where it is told to."""
 
-    def __init__(self, player: Player, direction: Direction) -> None:
+    def __init__(self, player: Player, direction: Direction, stage: Stage) -> None:
         self.player = player
+        self.stage = stage
         self.direction = direction
         self.calls = 0
 
@@ -100,6 +111,8 @@ class DirectedPlayer:
         replay, head = self.direction.replay, self.direction.head
         if number < len(replay):
             return recorded(replay[number], number, context)
+        if self.direction.script:
+            return await self._scripted(max_tokens)
         if number > len(replay) or not head:
             return await self.player.complete(context, max_tokens)
         begun = join(head)
@@ -108,10 +121,21 @@ class DirectedPlayer:
         text = self.chat.decode(np.concatenate([begun, completion.ids]))
         return replace(completion, head=head, text=text)
 
+    async def _scripted(self, max_tokens: int) -> Completion:
+        ids = self.chat.encode(str(await self.stage.ask(self.direction.script)))
+        kept = ids[:max_tokens]
+        return Completion(
+            ids=kept,
+            logprobs=np.zeros(len(kept), np.float32),
+            text=self.chat.decode(kept),
+            finish=Finish.STOP if len(kept) == len(ids) else Finish.LENGTH,
+            policy="script",
+        )
+
 
 def recorded(turn: Turn, number: int, context: Sequence[Span]) -> Completion:
     """What a turn sampled. Raises: EnvError where the environment did not repeat itself."""
-    if not np.array_equal(join(tuple(context)), join(turn.spans)):
+    if not np.array_equal(join((*context, *turn.completion.head)), join(turn.spans)):
         raise EnvError(
             f"turn {number} of a replay met another context than it was sampled under: the "
             "environment does not repeat itself; make reset(task) and step deterministic"
@@ -132,4 +156,38 @@ def trained_plainly(episode: Episode, plain: Sequence[Message], hint: str, chat:
         replace(turn, train_spans=(*opening, *turn.spans[skip:])) for turn in episode.main.turns
     )
     main = replace(episode.main, turns=turns)
+    return replace(episode, trajectories=(main, *episode.trajectories[1:]))
+
+
+# Prefixes
+
+
+def from_token(turns: Sequence[Turn], place: int) -> Direction:
+    """Go on behind token `place` of what these turns said, heads included; -1 is the prompt."""
+    left = place + 1
+    for number, turn in enumerate(turns):
+        begun = len(join(turn.completion.head))
+        length = begun + len(turn.completion.ids)
+        if left < length:
+            sampled = Span(ids=turn.completion.ids[: max(0, left - begun)], source=Source.SAMPLED)
+            head = (*turn.completion.head, *((sampled,) if len(sampled.ids) else ()))
+            return Direction(replay=tuple(turns[:number]), head=head)
+        left -= length
+    return Direction(replay=tuple(turns))
+
+
+def divided(turn: Turn, count: int) -> tuple[Turn, Turn]:
+    """A turn as two without anything in between: its first `count` sampled tokens, and the rest."""
+    said = turn.completion
+    early = replace(said, ids=said.ids[:count], logprobs=said.logprobs[:count], text="")
+    early = replace(early, finish=Finish.LENGTH)
+    late = replace(said, ids=said.ids[count:], logprobs=said.logprobs[count:], head=())
+    between = (*turn.spans, Span(ids=early.ids, source=Source.SAMPLED))
+    return Turn(spans=turn.spans, completion=early), replace(turn, spans=between, completion=late)
+
+
+def context_only(episode: Episode, count: int) -> Episode:
+    """The episode whose first `count` turns are copies: their rows are where they were sampled."""
+    copies = tuple(replace(turn, trained=False) for turn in episode.main.turns[:count])
+    main = replace(episode.main, turns=(*copies, *episode.main.turns[count:]))
     return replace(episode, trajectories=(main, *episode.trajectories[1:]))

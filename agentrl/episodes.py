@@ -45,6 +45,7 @@ def episode_record(step: int, episode: Episode, group: int = 0) -> Row:
         "attempt": episode.attempt,
         "hint": episode.hint,
         "off_policy": episode.off_policy,
+        **({"values": {str(k): v for k, v in episode.values.items()}} if episode.values else {}),
         **trajectory_record(episode.main),
         **({"others": others} if others else {}),
     }
@@ -159,6 +160,7 @@ def read_episode(task: Task, row: Row) -> Episode:
         attempt=row["attempt"],
         hint=row["hint"],
         off_policy=row["off_policy"],
+        values={int(place): value for place, value in row.get("values", {}).items()},
         trajectories=tuple(read_trajectory(r) for r in (row, *row.get("others", ()))),
     )
 

@@ -76,7 +76,7 @@ def examine_one(groups: Sequence[Group], name: str, model: Any, decode: Any) -> 
 def annotated(table: Table, record: Algorithm, learner: Learner | None, name: str) -> Table:
     """The table with what the algorithm needs; without a model that can only be `old`."""
     if learner is not None:
-        return learner.annotate(table)
+        return with_live_entropy(learner.annotate(table), learner)
     missing = record.needs - {"old"}
     live = ["entropy"] if record.wants_live_entropy else []
     if missing or live:
@@ -84,6 +84,14 @@ def annotated(table: Table, record: Algorithm, learner: Learner | None, name: st
             f"{name} needs {', '.join([*sorted(missing), *live])}: give --model FOLDER"
         )
     return table
+
+
+def with_live_entropy(table: Table, learner: Learner) -> Table:
+    """The column that a loss or penalty would read live, at the policy before the step."""
+    if not learner.algorithm.wants_live_entropy or "entropy" in table.columns:
+        return table
+    entropy = learner.run(table, learner.model, entropy=True).entropy
+    return table if entropy is None else table.with_columns(entropy=entropy)
 
 
 def derivative(record: Algorithm, table: Table) -> torch.Tensor:

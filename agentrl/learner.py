@@ -51,7 +51,9 @@ class Learner:
         token_budget: int = 16384,
         precision: Literal["no", "bf16"] = "no",
         gradient_checkpointing: bool = False,
-        layout: Literal["padded"] = "padded",
+        layout: Literal["padded", "packed", "tree"] = "padded",
+        head_chunk: int = 0,
+        layer_chunk: int = 0,
         teacher: str = "",
     ) -> None:
         self.decode: Callable[[int], str] | None = None
@@ -61,10 +63,11 @@ class Learner:
         self.epochs = epochs
         self.minibatches = minibatches
         self.token_budget = token_budget
-        self.layout: Layout = LAYOUTS[layout]()
+        self.layout: Layout = LAYOUTS[layout](head_chunk=head_chunk, layer_chunk=layer_chunk)
         self.accelerator = one_process(Accelerator(mixed_precision=precision))
         if gradient_checkpointing:
             model.gradient_checkpointing_enable()
+        self.layout.check(model)
         self.reference = reference_model(model) if "ref" in algorithm.needs else None
         if self.reference is not None:
             self.reference.to(self.accelerator.device)
@@ -164,13 +167,14 @@ class Learner:
         return table, weighted_means(table, view)
 
     def _loss(self, table: Table, batch: Batch) -> tuple[torch.Tensor, Metrics]:
-        found = self.layout.forward(
-            self.model,
-            batch,
-            temperature=self.temperature,
-            entropy=self.algorithm.wants_live_entropy,
-            head=self.value_head,
-        )
+        with self.accelerator.autocast():  # a layout may run parts of the model itself
+            found = self.layout.forward(
+                self.model,
+                batch,
+                temperature=self.temperature,
+                entropy=self.algorithm.wants_live_entropy,
+                head=self.value_head,
+            )
         if self.on_policy:
             live = found.logprobs.detach().cpu()
             table.columns["old"][batch.rows] = self._old(table, batch.rows, live)

@@ -1,17 +1,30 @@
-"""Losses that two or more algorithms share: each returns `[m]`, minimised, without weights."""
+"""Losses that algorithms share or exchange by name: each `[m]`, minimised, without weights."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 
-from agentrl.table import View
+from agentrl.algorithms.base import (
+    Algorithm,
+    Part,
+    declare,
+    every_group,
+    on_policy,
+    prepares,
+    refuses,
+)
+from agentrl.table import View, per_trajectory
+
+Bound = float | torch.Tensor
+"""How far a ratio may go: one number, or one per token `[m]`."""
 
 
-def pessimistic(view: View, ratio: torch.Tensor, clip_low: float, clip_high: float) -> torch.Tensor:
+def pessimistic(view: View, ratio: torch.Tensor, clip_low: Bound, clip_high: Bound) -> torch.Tensor:
     """The clipped surrogate's worse side, and its clip fraction as a metric."""
-    bounded = ratio.clamp(1 - clip_low, 1 + clip_high)
+    bounded = ratio.clamp(1 - clip_low, 1 + clip_high)  # type: ignore[arg-type] # both, or neither
     plain, clipped = ratio * view.advantage, bounded * view.advantage
     view.log("clip_fraction", (clipped < plain).float())
     return -torch.minimum(plain, clipped)
@@ -25,6 +38,19 @@ def clipped(view: View, *, clip_low: float = 0.2, clip_high: float = 0.2) -> tor
     return pessimistic(view, (view.logprobs - view.old).exp(), clip_low, clip_high)
 
 
+def counts_by_length(record: Algorithm, piece: Part) -> str | None:
+    """Why a sequence's one ratio cannot be summed over its tokens by some weightings."""
+    by_length = {"token_mean", "seq_mean_token_sum", "constant_length"}
+    found = [w.name for w in record.weighting.family() if w.name in by_length]
+    if not found:
+        return None
+    return (
+        f"gives all tokens of a sequence one ratio, and {found[0]} would count it once per token, "
+        "so that long answers weigh more: set algorithm.weighting to seq_mean_token_mean"
+    )
+
+
+@refuses(counts_by_length)
 def sequence_clipped(
     view: View,
     *,
@@ -41,6 +67,37 @@ def sequence_clipped(
     return pessimistic(view, ratio, clip_low, clip_high)
 
 
+def trajectory_surrogate(
+    view: View, *, clip_low: float = 0.2, clip_high: float = 0.2
+) -> dict[str, torch.Tensor]:
+    """Each token's share of its trajectory's clipped surrogate, and the slope by its log-prob."""
+    ratio = view.sum(view.logprobs - view.old, over="trajectory").clamp(max=20.0).exp()
+    worse = pessimistic(view, ratio, clip_low, clip_high)
+    slope = torch.where(worse == -ratio * view.advantage, worse, 0.0)
+    return {"share": worse / view.sum(torch.ones_like(ratio), over="trajectory"), "slope": slope}
+
+
+@prepares(trajectory_surrogate)
+def trajectory_clipped(
+    view: View, *, clip_low: float = 0.2, clip_high: float = 0.2
+) -> torch.Tensor:
+    """One ratio per trajectory: the product over all its tokens, however many samples they fill.
+
+    Formula: -min(R A, clip(R, 1-{clip_low}, 1+{clip_high}) A), R = exp(sum of logp - old)
+    """
+    return view.share + view.slope * (view.logprobs - view.logprobs.detach())
+
+
+@declare(reads=("width",))
+def elastic_clipped(view: View) -> torch.Tensor:
+    """PPO's clipped surrogate with each token's own clip, the column `width`, above and below.
+
+    Formula: -min(rho A, clip(rho, 1-width, 1+width) A), rho = exp(logp - old)
+    """
+    return pessimistic(view, (view.logprobs - view.old).exp(), view.width, view.width)
+
+
+@on_policy
 def reinforce(view: View) -> torch.Tensor:
     """The score-function estimator.
 
@@ -49,9 +106,136 @@ def reinforce(view: View) -> torch.Tensor:
     return -view.advantage * view.logprobs
 
 
+@on_policy
+def unclipped(view: View) -> torch.Tensor:
+    """The surrogate at the ratio 1 of the policy with itself.
+
+    Formula: -rho A, rho = exp(logp - sg(logp))
+    """
+    return -(view.logprobs - view.logprobs.detach()).exp() * view.advantage
+
+
 def negative_log_likelihood(view: View) -> torch.Tensor:
     """Imitation: every sampled token is right.
 
     Formula: -logp
     """
     return -view.logprobs
+
+
+def off_policy_gamma(
+    view: View,
+    *,
+    gamma: float | Literal["quantile"] = "quantile",
+    level: float = 0.9,
+    least: float = 1e-4,
+    **others: float,
+) -> dict[str, torch.Tensor]:
+    """The column `gamma`: the constant, or a quantile of the step's off-policy ratios."""
+    ratios = (view.logprobs - view.old).exp()[view.off_policy > 0]
+    if gamma != "quantile":
+        value = torch.tensor(gamma)
+    elif len(ratios) == 0:
+        value = torch.ones(())
+    else:
+        value = torch.quantile(ratios.double(), level).clamp(min=least)
+    return {"gamma": value.to(view.logprobs.dtype).expand(len(view.rows)).clone()}
+
+
+@prepares(off_policy_gamma)
+def shaped_off_policy(
+    view: View,
+    *,
+    gamma: float | Literal["quantile"] = "quantile",
+    level: float = 0.9,
+    least: float = 1e-4,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+) -> torch.Tensor:
+    """Off-policy rows have a saturating ratio and no clip; the others PPO's clipped surrogate.
+
+    The slope gamma/(rho + gamma)^2 is largest where the policy would hardly say what the sampler
+    said. `old` of an off-policy row is its sampler's log-prob.
+
+    Formula: -A rho/(rho + g) off policy, g = {gamma}; the quantile is the {level} one of the
+    step's off-policy ratios, at least {least}; on policy clipped at 1-{clip_low}, 1+{clip_high}
+    """
+    ratio = (view.logprobs - view.old).exp()
+    shaped = -view.advantage * ratio / (ratio + view.gamma)
+    return torch.where(view.off_policy > 0, shaped, pessimistic(view, ratio, clip_low, clip_high))
+
+
+def answer_scores(view: View, kind: Literal["log", "ratio"]) -> torch.Tensor:
+    """Each trajectory's score `[trajectories]`: the mean of its log-probs, or of its ratios."""
+    ratio = (view.logprobs - view.old).exp()
+    return trajectory_means(view, view.logprobs if kind == "log" else ratio)
+
+
+def trajectory_means(view: View, values: torch.Tensor) -> torch.Tensor:
+    """Mean of `values [M]` in each trajectory, without gradient; 0 where it has no rows."""
+    sizes = view.table.sizes("trajectory")
+    values = values.detach().double()
+    total = torch.zeros(len(sizes), dtype=values.dtype).index_add(0, view.trajectory, values)
+    return total / sizes.clamp(min=1)
+
+
+def discrimination(
+    view: View,
+    *,
+    kind: Literal["log", "ratio"] = "log",
+    tau: float = 10.0,
+    variant: Literal["disco", "disco_b"] = "disco",
+    lam: float | None = None,
+    max_length: float = 1.0,
+) -> dict[str, torch.Tensor]:
+    """The column `discrimination`: the objective's slope by the score of each row's answer, x N."""
+    table, scores = view.table, answer_scores(view, kind)
+    count, credit = len(scores), trajectory_means(view, view.advantage)
+    bonus = (1 - table.sizes("trajectory") / max_length) / lam if lam else torch.zeros(count)
+    slopes, value = torch.zeros_like(scores), 0.0
+    of = table.owner["episode"][table.owner["trajectory"]]
+    for number in range(table.num_groups):
+        right, wrong = (((of == number) & (credit * sign > 0)).nonzero()[:, 0] for sign in (1, -1))
+        if len(right) == 0 or len(wrong) == 0:
+            continue
+        likes = torch.softmax(bonus[right].double(), 0)
+        heat = tau if variant == "disco" else float("inf")
+        slopes[right], slopes[wrong] = likes, -torch.softmax(scores[wrong] / heat, 0)
+        below = scores[wrong].mean()
+        if variant == "disco":
+            below = tau * ((scores[wrong] / tau).logsumexp(0) - math.log(len(wrong)))
+        value += float((likes * scores[right]).sum() - below)
+    shared = max(1, table.num_groups)
+    view.log("objective", torch.full_like(view.logprobs, value / shared))
+    return {"discrimination": per_trajectory(table, slopes * count / shared)}
+
+
+def inexact(record: Algorithm, own: Part) -> str | None:
+    """Why a loss over whole answers needs the mean over answers of token means."""
+    names = [weighting.name for weighting in record.weighting.family()]
+    return None if "seq_mean_token_mean" in names else "is exact under seq_mean_token_mean only"
+
+
+@every_group
+@prepares(discrimination)
+@refuses(inexact)
+def discriminative(
+    view: View,
+    *,
+    kind: Literal["log", "ratio"] = "log",
+    tau: float = 10.0,
+    variant: Literal["disco", "disco_b"] = "disco",
+    lam: float | None = None,
+    max_length: float = 1.0,
+) -> torch.Tensor:
+    """Scores of right answers above those of wrong ones, task by task; the gradient is exact.
+
+    Right answers are rows of positive advantage, wrong ones of negative; a task without both adds
+    nothing and counts. `lam` weighs right answers by exp((1 - len/max_length)/lam). Weigh by
+    `seq_mean_token_mean`.
+
+    Formula: -(mean of s over right answers - {tau} log mean exp(s/{tau}) over wrong ones), s = mean
+    {kind}; {variant} (disco_b: the plain mean); length preference {lam} up to {max_length} tokens
+    """
+    score = view.logprobs if kind == "log" else (view.logprobs - view.old).exp()
+    return -view.discrimination * score

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from agentrl.algorithms.base import needs
+from agentrl.algorithms.base import Algorithm, Part, needs, prepares, refuses
 from agentrl.table import View
 
 Estimator = Literal["k1", "k2", "k3"]
@@ -42,3 +42,104 @@ def kl(view: View, *, coef: float = 0.0, estimator: Estimator = "k3") -> torch.T
     values: torch.Tensor = ESTIMATORS[estimator](view.ref - view.logprobs)
     view.log("kl", values)
     return coef * values
+
+
+def imitation(view: View, *, coef: float = 0.0, agent: str = "teacher") -> torch.Tensor:
+    """Negative log-likelihood of the rows of one agent, times `coef`; 0 on all other rows.
+
+    For texts that stand beside the attempts to be imitated, under an agent's name of their own.
+
+    Formula: {coef} (-logp) on rows of the agent {agent}
+    """
+    names = view.table.names.get("agent", ())
+    chosen = view.agent == (names.index(agent) if agent in names else -1)
+    return torch.where(chosen, -coef * view.logprobs, 0.0)
+
+
+def constraint_slope(
+    view: View, *, beta: float = 1000.0, delta: float = 1e-4
+) -> dict[str, torch.Tensor]:
+    """Columns `violation` (the term's value) and `constraint` (its slope), equal in all rows."""
+    divergence = (view.old - view.logprobs).double().mean() if len(view.rows) else torch.zeros(())
+    excess = (divergence - delta).clamp(min=0)
+    blank = torch.ones_like(view.logprobs)
+    return {"violation": beta / 2 * excess**2 * blank, "constraint": beta * excess * blank}
+
+
+def no_token_mean(record: Algorithm, own: Part) -> str | None:
+    """Why the constraint needs weights of its own."""
+    weighting = record.penalty_weighting or record.weighting
+    if weighting.name == "token_mean":
+        return None
+    return "is of the mean over all tokens: set penalty_weighting to token_mean"
+
+
+@prepares(constraint_slope)
+@refuses(no_token_mean)
+def kl_constraint(view: View, *, beta: float = 1000.0, delta: float = 1e-4) -> torch.Tensor:
+    """Squared hinge on the step's mean divergence from the policy before it; weigh by token mean.
+
+    Nothing below `delta` nats per token; above, the pull back grows with the excess.
+
+    Formula: {beta}/2 max(0, mean(old - logp) - {delta})^2
+    """
+    pull = view.logprobs.detach() - view.logprobs
+    return view.violation + view.constraint * pull
+
+
+def band_limits(
+    view: View,
+    *,
+    version: Literal["quantile", "otsu"] = "quantile",
+    **coefficients: float,
+) -> dict[str, torch.Tensor]:
+    """Columns `low` and `high` of each trajectory's weighed tokens, and `tie`, its KL's factor.
+
+    Tokens without weight have no limits and no tie.
+    """
+    limits = view.logprobs.new_tensor([-torch.inf, torch.inf, 0.0]).repeat(len(view.rows), 1)
+    pieces = torch.split(torch.arange(len(view.rows)), view.table.sizes("trajectory").tolist())
+    weighed = view.weight > 0
+    for rows in pieces:
+        forks = rows[weighed[rows]]
+        if len(forks) == 0:
+            continue
+        entropy = view.entropy[forks].double()
+        middle = entropy.quantile(0.5)
+        if version == "quantile":
+            low, tie = entropy.quantile(0.1), 1.0
+        else:
+            spread = 1.4826 * (entropy - middle).abs().quantile(0.5)
+            low, tie = (middle - spread.clamp(min=1e-6)).clamp(min=0), len(rows) / len(forks)
+        limits[forks] = limits.new_tensor([float(low), float(middle), tie])
+    return dict(zip(("low", "high", "tie"), limits.unbind(1), strict=True))
+
+
+def other_version(record: Algorithm, own: Part) -> str | None:
+    """Why the band and the mask must be of one version."""
+    mask = [p.settings["version"] for p in record.weighting.family() if p.name == "fork_tokens"]
+    if mask == [own.settings["version"]]:
+        return None
+    return f"needs the weighting fork_tokens with version: {own.settings['version']}"
+
+
+@needs("ref", "entropy")
+@prepares(band_limits)
+@refuses(other_version)
+def entropy_band(
+    view: View,
+    *,
+    version: Literal["quantile", "otsu"] = "quantile",
+    band: float = 0.01,
+    kl: float = 0.001,
+) -> torch.Tensor:
+    """Keeps the entropy of the weighed tokens inside a band, and these tokens near the reference.
+
+    The band is [10% quantile, median] of a trajectory's weighed tokens, or [median - spread,
+    median] with 1.4826 MAD; the KL is divided by the weighed tokens in both versions.
+
+    Formula: {band} (max(0, low - H) + max(0, H - high)) + {kl} k3(ref - logp); band by {version}
+    """
+    hinge = (view.low - view.entropy).relu() + (view.entropy - view.high).relu()  # 0 at the edge
+    view.log("entropy_band", hinge)
+    return band * hinge + kl * view.tie * k3(view.ref - view.logprobs)

@@ -120,6 +120,9 @@ class Play(Protocol):
     async def write(self, messages: Sequence[Message], attempt: int, max_tokens: int) -> Turn:
         """One completion of the policy outside of any environment."""
 
+    async def render(self, text: str) -> tuple[Span, ...]:
+        """A text as the policy's tokens, without an end: what a head goes on with."""
+
 
 Strategy = Callable[[Task, int, Play], Awaitable[Group]]
 """Which attempts a group is made of."""

@@ -25,6 +25,7 @@ from agentrl.types import (
     Group,
     Message,
     Sampling,
+    Source,
     Span,
     Status,
     Task,
@@ -152,7 +153,7 @@ class Rollout:
         if direction is PLAIN:
             return await self.agent(task, stage, players)
         directed = DirectedStage(stage, direction)
-        player = DirectedPlayer(players["main"], direction)
+        player = DirectedPlayer(players["main"], direction, stage)
         episode = await self.agent(task, directed, {**players, "main": player})
         if direction.plain_training and directed.plain:
             return trained_plainly(episode, directed.plain, direction.hint, player.chat)
@@ -187,7 +188,9 @@ class Playing:
                 task, attempt, self.cast, seed=seed, direction=direction
             )
         repeated = sum(len(turn.completion.ids) for turn in direction.replay)
-        self._count(1, episode.main.num_tokens - repeated, episode.main.seconds)
+        said = 0 if direction.script else episode.main.num_tokens
+        sampled = max(0, said - repeated)  # a replay may have broken off
+        self._count(1, sampled, episode.main.seconds)
         return episode
 
     async def ask(self, task: Task, method: str) -> Any:
@@ -205,6 +208,13 @@ class Playing:
                 completion = await players["main"].complete(spans, max_tokens)
         self._count(0, len(completion.ids), 0.0)
         return Turn(spans=spans, completion=completion)
+
+    async def render(self, text: str) -> tuple[Span, ...]:
+        """A text as the policy's tokens, without an end: what a head goes on with."""
+        async with self.gate, self.rollout.pool.stage() as stage:
+            with self.cast(stage, 0) as players:
+                ids = players["main"].chat.encode(text)[:-1]
+        return (Span(ids=ids, source=Source.TEMPLATE),) if len(ids) else ()
 
     def _count(self, *more: float) -> None:
         self.cost = Cost(*(had + new for had, new in zip(self.cost, more, strict=True)))  # type: ignore[arg-type]

@@ -50,6 +50,8 @@ class Session:
         self.rollout = Rollout(
             pool=self.pool, agent=ChatAgent(limits), concurrency=self.plan.concurrency
         )
+        self.tested: Strategy = independent
+        """How evaluations play: methods that train a prompt are tested with it."""
         self.train_tasks = self.env.tasks("train", self.schedule.train_tasks, run.seed)
         self.test_tasks = self.env.tasks("test", self.schedule.eval_tasks, 0)
 
@@ -110,7 +112,8 @@ class Session:
 
         def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
             choices = [Choice(task, attempts) for task in tasks]
-            return self.play(choices, cast, EVAL_SEED + self.run.seed)
+            seed = EVAL_SEED + self.run.seed
+            return self.play(choices, cast, seed, strategy=self.tested)
 
         return evaluate(play, tasks, attempts=attempts)
 

@@ -18,7 +18,7 @@ SLOTS = {
     "loss": "agentrl.losses",
     "penalty": "agentrl.penalties",
     "shape": "agentrl.rewards",
-    "keep": "agentrl.rewards",
+    "keep": "agentrl.keeps",
     "sampler": "agentrl.samplers",
     "strategy": "agentrl.strategies",
     "penalty_weighting": "agentrl.weightings",
@@ -67,7 +67,7 @@ def described(slot: str, value: Part) -> dict[str, Any]:
 def slot_name(slot: str, value: Part) -> str:
     """What `component` finds a part by: its name, or `module:function` if it is not one of ours."""
     home = value.function.__module__
-    return value.name if home == SLOTS[slot] else f"{home}:{value.name}"
+    return value.name if home == SLOTS.get(slot) else f"{home}:{value.name}"
 
 
 def component(slot: str, name: str) -> Any:

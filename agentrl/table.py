@@ -22,7 +22,10 @@ LEVELS = ("sample", "turn", "trajectory", "episode", "group")
 
 @dataclass(frozen=True)
 class Table:
-    """The batch. Columns are `[M]`; every algorithm sees only this."""
+    """The batch. Columns are `[M]`; every algorithm sees only this.
+
+    Rows stand in the order of groups, episodes, trajectories, turns and tokens.
+    """
 
     samples: tuple[Sample, ...]
     columns: Mapping[str, torch.Tensor]
@@ -234,6 +237,7 @@ class View:
         if values is not None:
             self.values = values
         self.logs: dict[str, torch.Tensor] = {}
+        self.levels: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __getattr__(self, name: str) -> torch.Tensor:
         """A column of the table at this view's rows."""
@@ -247,20 +251,29 @@ class View:
             ValueError: a member is only partly in this view; detached values depend on the
                 split just as live ones do.
         """
-        index = self.table.columns[over][self.rows]
-        count = self.table.count(over)
-        here = torch.bincount(index, minlength=count)
-        if bool(((here > 0) & (here != self.table.sizes(over))).any()):
-            raise ValueError(
-                f"a value is reduced over {over!r}, but a {over} is split between micro-batches: "
-                "reduce over 'sample' or 'turn', or give the loss a prepare(view)"
-            )
-        index = index.to(values.device)
-        return values.new_zeros(count).index_add(0, index, values)[index]
+        index, here = self._members(over)
+        return values.new_zeros(len(here)).index_add(0, index, values)[index]
 
     def mean(self, values: torch.Tensor, *, over: str) -> torch.Tensor:
         """Mean of `values [m]` in each member of a level, broadcast back to `[m]`."""
-        return self.sum(values, over=over) / self.sum(torch.ones_like(values.detach()), over=over)
+        index, here = self._members(over)
+        total = values.new_zeros(len(here)).index_add(0, index, values)
+        return (total / here.clamp(min=1))[index]
+
+    def _members(self, over: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Each row's member of a level `[m]`, and the rows of every member; whole ones only."""
+        if over not in self.levels:
+            index = self.table.columns[over][self.rows]
+            here = torch.bincount(index, minlength=self.table.count(over))
+            if bool(((here > 0) & (here != self.table.sizes(over))).any()):
+                raise ValueError(
+                    f"a value is reduced over {over!r}, but a {over} is split between "
+                    "micro-batches: reduce over 'sample' or 'turn', or give the loss a "
+                    "prepare(view)"
+                )
+            device = self.logprobs.device
+            self.levels[over] = index.to(device), here.to(device)
+        return self.levels[over]
 
     def log(self, name: str, values: torch.Tensor) -> None:
         """Report a metric: its weighted mean over the step's rows lands in `metrics.jsonl`."""

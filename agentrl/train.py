@@ -20,9 +20,11 @@ from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_asi
 from agentrl.config import Run
 from agentrl.errors import DataError, boundary
 from agentrl.learner import Learner, Metrics
+from agentrl.protocols import Strategy
 from agentrl.record import Recorder
 from agentrl.report import Report
 from agentrl.session import Session
+from agentrl.strategies import independent
 from agentrl.table import Table, build_table
 from agentrl.types import Group
 
@@ -80,6 +82,7 @@ class Trainer:
         self.record = record
         self.report = report
         self.algorithm: Algorithm = run.algorithm.started(session.train_tasks, run.seed)
+        session.tested = tested_as(self.algorithm)
         settings = run.learner.settings
         horizon = session.schedule.steps * settings["epochs"] * settings["minibatches"]
         temperature = session.plan.temperature
@@ -170,12 +173,18 @@ class Trainer:
         )
 
 
+def tested_as(algorithm: Algorithm) -> Strategy:
+    """How evaluations play: plainly, unless the strategy's memory is what was trained."""
+    strategy: Strategy = getattr(algorithm.strategy.live, "attempted", independent)
+    return strategy
+
+
 def with_signal(table: Table, algorithm: Algorithm) -> Table:
     """The groups whose final credit is not zero everywhere, or all where another term trains them.
 
-    Such a term is a live penalty, or a loss that prepares over whole groups.
+    Such a term is a live penalty, or a loss that says so (`every_group`).
     """
-    others = algorithm.live_penalty is not None or algorithm.loss.prepare is not None
+    others = algorithm.live_penalty is not None or hasattr(algorithm.loss.function, "every_group")
     if others or len(table) == 0:
         return table
     credit = (table.advantage != 0).long()

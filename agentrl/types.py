@@ -218,6 +218,9 @@ class Episode:
     off_policy: bool = False
     """Whether it is trained under another distribution than it was sampled from: the ratio's
     denominator is then the sampler's log-prob."""
+    values: Mapping[int, float] = field(default_factory=dict)
+    """What a strategy estimated for the main trajectory: keys are places among its sampled tokens,
+    -1 the prompt; what the numbers are, the strategy's own advantage knows."""
 
     @property
     def main(self) -> Trajectory:

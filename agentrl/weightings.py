@@ -5,8 +5,12 @@ Notation: N trajectories in the step (those without tokens included), len tokens
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import torch
 
+from agentrl.algorithms.base import Algorithm, Part, needs, part, refuses
 from agentrl.table import Table, per_trajectory, per_turn
 
 
@@ -51,3 +55,73 @@ def trajectory_turn_token(table: Table) -> torch.Tensor:
     """
     turns = table.members("turn", "trajectory")[table.owner["turn"]]
     return per_turn(table, 1 / (table.count("trajectory") * turns * table.sizes("turn")))
+
+
+ANSWER_MEANS = part(seq_mean_token_mean)
+"""The default of a weighting that changes another one."""
+
+
+def nobody_sampled(record: Algorithm, piece: Part) -> str | None:
+    """Why sampler and trainer cannot be compared on tokens without a sampler's log-prob."""
+    if not getattr(record.strategy.function, "without_behaviour", False):
+        return None
+    return (
+        f"compares the policy with the engine that sampled, and {record.strategy.name} adds tokens "
+        "that nobody sampled: take a weighting without it, or another strategy"
+    )
+
+
+@refuses(nobody_sampled)
+@needs("old")
+def truncated_importance(
+    table: Table, *, base: Part = ANSWER_MEANS, cap: float = 2.0
+) -> torch.Tensor:
+    """Another weighting, corrected for a sampling engine that is not quite the policy it serves.
+
+    The factor is the policy's probability over the engine's, at most `cap`; rows that another
+    distribution sampled on purpose (`off_policy`) have `old` = `behaviour`, so a factor of 1.
+
+    Formula: base min(exp(old - behaviour), {cap}), base {base}
+    """
+    weights: torch.Tensor = base(table)
+    return weights * (table.old - table.behaviour).exp().clamp(max=cap)
+
+
+Version = Literal["quantile", "otsu"]
+
+
+def fork_threshold(entropy: torch.Tensor, version: Version, share: float, bins: int) -> float:
+    """The entropy from which a trajectory's tokens are forks: of the top share, or Otsu's.
+
+    Otsu's splits a histogram so that the variance between its two sides is largest; the first
+    such bin's centre counts. All tokens are forks where all entropies are equal.
+    """
+    low, high = float(entropy.min()), float(entropy.max())
+    if version == "quantile":
+        count = max(1, math.ceil(share * len(entropy) - 1e-9))
+        return float(entropy.topk(count).values[-1])
+    if high - low <= 1e-12:
+        return low
+    found = torch.histc(entropy.double(), bins, low, high) / len(entropy)
+    centres = low + (torch.arange(bins).double() + 0.5) * (high - low) / bins
+    mass, moment = found.cumsum(0), (found * centres).cumsum(0)
+    between = (moment[-1] * mass - moment) ** 2 / (mass * (1 - mass)).clamp(min=1e-12)
+    return float(centres[(between[:-1] >= between[:-1].max()).nonzero()[0, 0]])
+
+
+@needs("entropy")
+def fork_tokens(
+    table: Table, *, version: Version = "quantile", share: float = 0.2, bins: int = 100
+) -> torch.Tensor:
+    """Only tokens of high entropy count: `quantile` divides by them, `otsu` by all tokens.
+
+    Formula: 1/(N forks) on the top {share} (quantile) or 1/(N len) above Otsu's threshold of {bins}
+    bins (otsu) of each trajectory's entropies; {version}
+    """
+    weights = torch.zeros(len(table))
+    pieces = torch.split(torch.arange(len(table)), table.sizes("trajectory").tolist())
+    for rows in (piece for piece in pieces if len(piece)):
+        entropy = table.entropy[rows]
+        forks = rows[entropy >= fork_threshold(entropy, version, share, bins)]
+        weights[forks] = 1 / (len(forks) if version == "quantile" else len(rows))
+    return weights / max(1, table.count("trajectory"))

@@ -23,6 +23,8 @@ from agentrl.types import (
     Turn,
 )
 
+BASE = ("dapo", "dr_grpo", "flow_grpo", "flow_grpo_release", "grpo", "gspo", "reinforce", "rloo")
+"""The records that tests of the learner use; all others go through `test_catalogue.py`."""
 VOCABULARY = 64
 """Ids of synthetic tokens; every tiny model knows more."""
 
@@ -134,7 +136,11 @@ def learner_of(tiny, name="grpo", **options):
     if not options.pop("penalty", True):
         record = record.but(penalty=None)
     model = options.pop("model", None) or tiny.fresh()
-    return learners.Learner(model, record, horizon=10, **{"lr": 1e-2, **options})
+    teacher = tiny.folder if "teacher" in record.needs else ""
+    settings = {"lr": 1e-2, "teacher": teacher, **options}
+    learner = learners.Learner(model, record.started(), horizon=10, **settings)
+    learner.decode = lambda token: tiny.tokenizer.decode([token])
+    return learner
 
 
 def gradients(learner, table):

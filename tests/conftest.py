@@ -26,6 +26,8 @@ class Tiny:
 
     tokenizer: Any
     chat: TemplateChat
+    folder: str
+    """Such a model and the tokenizer, saved."""
 
     def fresh(self, seed=0):
         """A new model with the weights of `seed`: 2 layers of 32, float32."""
@@ -34,10 +36,13 @@ class Tiny:
 
 
 @pytest.fixture(scope="session")
-def tiny():
+def tiny(tmp_path_factory):
     """Everything a test needs of a language model."""
-    tokenizer = word_tokenizer(TEXTS)
-    return Tiny(tokenizer, TemplateChat(tokenizer))
+    tokenizer, folder = word_tokenizer(TEXTS), str(tmp_path_factory.mktemp("tiny"))
+    made = Tiny(tokenizer, TemplateChat(tokenizer), folder)
+    tokenizer.save_pretrained(folder)
+    made.fresh(seed=1).save_pretrained(folder)
+    return made
 
 
 @pytest.fixture

@@ -19,6 +19,22 @@ def gathered(name):
     return {key: value for m in MODULES for key, value in getattr(m, name, {}).items()}
 
 
+WITHOUT_NUMBERS = {
+    *("active_vln", "air_quality", "co_grpo", "game_rl", "grpo_guard", "syn_grpo", "vgpo"),
+    *("gigpo", "reinforce"),
+}
+"""No formula is published or used, or the index lacks the paper."""
+
+
+def golden_file(module):
+    """The numbers of an algorithm's file; a second file of one paper shares the first one's."""
+    folder = FOLDER.parent / "golden"
+    if module in WITHOUT_NUMBERS:
+        return None
+    paths = [p for p in folder.glob("*.yaml") if f"{module}_".startswith(f"{p.stem}_")]
+    return max(paths, key=lambda path: len(path.stem), default=None)
+
+
 BINDINGS = gathered("BINDINGS")
 LEARN = gathered("LEARN")
 """Settings that a record asks for on `echo`: changes of its own slots, in the form of YAML."""

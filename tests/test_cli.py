@@ -7,6 +7,7 @@ from runs import cli, one_line, rows, small, trained
 
 from agentrl.algorithms import NAMES
 from agentrl.algorithms import algorithm as named
+from agentrl.catalogue import SYSTEMS
 from agentrl.cli.show import LISTS
 from agentrl.envs import ENVIRONMENTS
 
@@ -35,11 +36,23 @@ def folder(tmp_path_factory):
 
 def test_every_algorithm_is_listed_with_its_source():
     entries = listed("algorithms")
-    assert [entry["name"] for entry in entries] == sorted(NAMES)
+    places = {entry["name"]: entry["place"] for entry in entries}
+    assert set(places) == {*NAMES, *SYSTEMS, "grnet", "pde_pareto"}
+    assert all(places[name].startswith("agentrl.layouts.") for name in SYSTEMS)
     for entry in entries:
-        assert list(entry) == ENTRY
-        assert all(entry[key] for key in ENTRY), entry["name"]
+        assert {"name", "summary", "source", "tier", "certainty", "differs"} <= set(entry)
         assert len(entry["tier"]) == 1
+        assert entry["summary"]
+        assert entry["source"]
+        assert bool(entry["parameters"]) == (entry["name"] in NAMES)
+
+
+def test_an_algorithm_is_shown_as_its_difference():
+    _, printed, _ = cli("show", "algorithms", "gspo")
+    assert "- loss: clipped: -min(rho A" in printed
+    assert "+ loss: sequence_clipped: -min(s A" in printed
+    assert "- weighting" not in printed
+    assert "minimises: sum over tokens of weight * (loss), where" in printed
 
 
 def test_an_algorithms_parameters_are_its_own_settings():
@@ -81,9 +94,10 @@ def test_a_configuration_can_be_copied_from_show():
 
 @pytest.mark.parametrize("name", [*NAMES, LONG])
 def test_check_prints_the_formula_of_every_slot(name):
-    code, printed, message = cli("check", "echo", f"algorithm={name}")
-    assert (code, message) == (0, "")
     record = named(name)
+    teacher = ["learner.teacher=somewhere"] if "teacher" in record.needs else []
+    code, printed, message = cli("check", "echo", f"algorithm={name}", *teacher)
+    assert (code, message) == (0, "")
     formulas = printed.partition("loss = ")[2].splitlines()[1:]
     slots = {**record.parts, "penalty": record.live_penalty}
     assert [line.split()[0] for line in formulas] == [s for s in slots if slots[s] is not None]

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import catalogue_page
 import pytest
 from typer.main import get_command
 
@@ -17,6 +18,28 @@ SHORTER = {
     '"steps": 60, "train_tasks": 512': '"steps": 1, "train_tasks": 8',
     "First-v0": "Readme-v0",
 }
+
+
+INDEX = """
+active_vln air_quality alpha_dpg care clinical_crpo co_grpo codistill corpo countdown_compare dagrpo
+dapo dcpo dgpo dhpo disco dr_grpo drpo ds_grpo egpo etr expert_single_turn expo flow_grpo
+format_length game_rl gcc gdpo grit grnet group_robust_dpo grpo grpo_guard grpo_lambda_length gspo
+gtpo guide igrpo knapsack_rl m_grpo mixed_reward_bootstrap multi_objective_safety
+multi_reward_debias ngrpo p_grpo papo pc_grpo pde_pareto ppo practitioner_guide pref_grpo
+prefix_grouper rank_grpo reg_grpo rest_rl rgr_grpo rloo sage scaf seed_grpo serial_group
+sparql_refine spine spo_segment spo_single_stream stream_bp style_mix syn_grpo tcm_grpo text2vis ton
+train_long training_free_grpo tree_training v0_value vade vgpo vspo xrpo gigpo
+"""
+"""Every paper that the catalogue promises."""
+
+
+def test_the_page_of_algorithms_is_current():
+    assert catalogue_page.PAGE.read_text() == catalogue_page.page(), "run `make docs`"
+
+
+def test_every_paper_has_its_row():
+    rows = {line.split(" ")[1] for line in catalogue_page.PAGE.read_text().splitlines()}
+    assert not set(INDEX.split()) - rows
 
 
 def test_the_environment_of_the_readme_trains(tmp_path, monkeypatch):
@@ -46,3 +69,10 @@ def test_the_tree_of_the_readme_names_what_exists():
     named = set(re.findall(r"[\w/]+\.py", tree))
     present = {path.name for path in library.glob("*.py")} - {"__init__.py", "__main__.py"}
     assert present <= named
+
+
+def test_the_example_of_contributing_is_the_file():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    shown = text.partition("## Add an algorithm")[2].partition("```python\n")[2].partition("```")[0]
+    code = (ROOT / "agentrl" / "algorithms" / "corpo.py").read_text()
+    assert "".join(line[3:] or "\n" for line in shown.splitlines(True)).strip() == code.strip()

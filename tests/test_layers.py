@@ -18,23 +18,27 @@ import agentrl
 
 LAYERS = (
     {"errors", "types", "protocols", "signature"},
-    {"parsing", "chat", "env", "wrappers", "rewards", "conformance"},
+    {"parsing", "chat", "env", "wrappers", "rewards", "keeps", "answers", "conformance"},
     {"direction", "rollout", "stage", "agents", "samples", "table"},
     {
-        *(
-            "samplers",
-            "strategies",
-            "advantages",
-            "weightings",
-            "losses",
-            "penalties",
-            "references",
-        ),
+        *("samplers", "trackers", "budgets", "curricula"),
+        *("strategies", "branching", "prefixes", "experience"),
+        *("advantages", "agreement", "returns", "segments", "conflicts", "preferences", "teams"),
+        *("weightings", "losses", "penalties", "references"),
         "algorithms.base",
     },
     {"algorithms", "catalogue"},
     {
-        *("layouts", "annotate", "companions", "learner", "backends", "journal", "episodes", "record"),
+        *(
+            "layouts",
+            "annotate",
+            "companions",
+            "learner",
+            "backends",
+            "journal",
+            "episodes",
+            "record",
+        ),
         *("config", "slots", "combinations", "yamlfile"),
     },
     {"session", "checkpoint", "warmstart", "report", "train", "evaluate", "compare", "lab"},
@@ -266,5 +270,6 @@ def test_functions_are_short():
 
 def test_files_are_short():
     lines = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
-    papers = {name: 80 for name in LIBRARY if layer(name) == 4}
+    papers = {name: 80 for name in LIBRARY if under(name, "algorithms") and layer(name) == 4}
+    del papers["agentrl.algorithms"]  # the name table
     assert not {name: n for name, n in lines.items() if n > papers.get(name, 300)}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from builders import (
+    BASE,
     error,
     group,
     learner_of,
@@ -19,7 +20,7 @@ from builders import (
 
 from agentrl.agents import chat as chat_agent
 from agentrl.agents.chat import ChatAgent, Limits
-from agentrl.algorithms import NAMES, algorithm
+from agentrl.algorithms import algorithm
 from agentrl.algorithms.base import part
 from agentrl.backends.hf import HFPolicy
 from agentrl.envs.echo import Echo
@@ -63,7 +64,7 @@ def test_the_gap_between_engine_and_learner_is_reported(tiny):
     assert metrics["learner/gap"] == pytest.approx(0.25, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BASE)
 def test_metrics_are_means_whatever_the_weights_sum_to(tiny, name):
     learner = learner_of(tiny, name, epochs=2, token_budget=20)
     table = learner.annotate(table_of(mixed_groups(), learner.algorithm))
@@ -205,7 +206,7 @@ def test_a_step_without_rows_is_no_step(tiny):
     assert learner.scheduler.last_epoch == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BASE)
 def test_every_record_takes_a_step(tiny, name):
     learner = learner_of(tiny, name)
     table = table_of(mixed_groups(), learner.algorithm)

@@ -196,3 +196,10 @@ def test_a_group_that_failed_altogether_is_counted_and_empty():
     table = table_of([broken, group(conversation(rng, [1]))])
     assert table.members("episode", "group").tolist() == [0, 1]
     assert group_advantage(table, []).tolist() == [0.0]
+
+
+def test_rows_stand_in_the_order_of_what_was_sampled():
+    table = table_of(mixed_groups())
+    for kept in (table, table.select_groups(torch.tensor([True, False, True]))):
+        for level in ("turn", "trajectory", "episode", "group"):
+            assert (kept.columns[level].diff() >= 0).all(), level

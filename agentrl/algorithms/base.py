@@ -153,6 +153,32 @@ def on_policy(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def declare(
+    *, makes: tuple[str, ...] = (), reads: tuple[str, ...] = (), by_std: bool = False
+) -> Callable[..., Any]:
+    """Declare columns that an advantage makes and another part reads, or a division by a std."""
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.makes, function.reads, function.by_std = makes, reads, by_std  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def every_group(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare a loss that also trains, or counts, groups whose credit is zero everywhere."""
+    function.every_group = True  # type: ignore[attr-defined]
+    return function
+
+
+def divides_by_std(advantage: Part) -> bool:
+    """Whether a part or one of its inner ones scales by a std."""
+    return any(
+        piece.settings.get("scale") == "std" or getattr(piece.function, "by_std", False)
+        for piece in advantage.family()
+    )
+
+
 def shuffled() -> Part:
     """The default sampler: every task once, in a new order each epoch."""
     from agentrl.samplers import Shuffled
@@ -191,6 +217,8 @@ class Algorithm:
     """`(table) -> weights [M]` of the penalty; None takes the loss's."""
     reference: Part | None = None
     """`(reference, policy, step)` moves the reference model; None leaves it where it began."""
+    keeps_scale: bool = False
+    """Whether the size of rewards is part of the method, so that no std may divide them."""
 
     def but(self, **slots: Any) -> Algorithm:
         """The same algorithm with other parts: the whole difference a paper makes."""
@@ -200,7 +228,7 @@ class Algorithm:
     def parts(self) -> dict[str, Part]:
         """The slots that are filled."""
         filled = {slot.name: getattr(self, slot.name) for slot in fields(self)}
-        return {name: value for name, value in filled.items() if value is not None}
+        return {name: value for name, value in filled.items() if isinstance(value, Part)}
 
     @property
     def live_penalty(self) -> Part | None:
@@ -223,8 +251,21 @@ class Algorithm:
     def refusals(self) -> dict[str, str]:
         """Why this combination of parts is wrong, by slot; empty for a sound record."""
         found = {}
+        if self.keeps_scale and divides_by_std(self.advantage):
+            found["advantage"] = (
+                "must not be divided by a std: this method compares rewards by their size, and the "
+                "std would undo it; set algorithm.advantage.scale to none"
+            )
+        family = self.advantage.family()
+        made = {column for piece in family for column in getattr(piece.function, "makes", ())}
         for slot, whole in self.parts.items():
             for piece in whole.family():
+                missing = set(getattr(piece.function, "reads", ())) - made
+                if missing:
+                    columns = ", ".join(sorted(missing))
+                    found[slot] = (
+                        f"{piece.name} reads {columns}, which this advantage does not make"
+                    )
                 check = getattr(piece.function, "refuses", None)
                 reason = check(self, piece) if check is not None else None
                 if reason is not None:

@@ -2,6 +2,9 @@
 
 Source: arXiv 2402.03300 (eqs 3, 4), with the sample std and eps of verl.
 Tier: A.
+Certainty: paper and code (verl, TRL).
+Differs: this is the base.
+Assumes: several attempts per task from the same policy.
 Edges: an all-equal group gives zero; a single attempt gives zero (`singleton: raw` for verl's
 rule); an attempt without tokens weighs nothing but counts in mean, std and N; a failed attempt is
 left out.

@@ -2,8 +2,10 @@
 
 Source: arXiv 2507.18071 (eqs 5, 7; standard form).
 Tier: A.
+Certainty: standard form, to be confirmed against the paper.
 Differs: the loss; the ratio is the geometric mean over a sequence, so a whole answer is clipped or
 none of it.
+Assumes: a sequence is one sample: a conversation that was only appended to.
 Edges: a one-token answer equals the token ratio. In a multi-turn task a sequence is a sample (all
 turns that share one growing context); `level: turn` makes it a turn.
 """

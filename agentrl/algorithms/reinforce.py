@@ -2,7 +2,10 @@
 
 Source: Williams 1992, doi 10.1007/BF00992696, with the mean reward of the group as the baseline.
 Tier: A.
+Certainty: textbook form.
 Differs: no std, no ratio, no clip; only right while the data is on policy, so one step per batch.
+Assumes: one optimiser step per batch.
+Edges: an all-equal group and a single attempt give zero.
 """
 
 from agentrl.advantages import group_advantage

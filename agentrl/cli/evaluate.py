@@ -13,7 +13,7 @@ import typer
 from agentrl.config import Run, load_run
 from agentrl.env import check_split
 from agentrl.errors import ConfigError, DataError
-from agentrl.protocols import Choice
+from agentrl.protocols import Choice, Strategy
 
 if TYPE_CHECKING:
     from agentrl.evaluate import Evaluation
@@ -81,11 +81,14 @@ def _measure(
     from agentrl.session import Session
 
     with Session(run, path) as session:
+        if player == "policy" and path is not None:
+            session.tested = _remembered(run, Path(path))
         cast = _cast(session, player, question.temperature)
 
         def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
             choices = [Choice(task, attempts) for task in tasks]
-            groups = session.play(choices, cast, f"eval/{question.seed}")
+            seed = f"eval/{question.seed}"
+            groups = session.play(choices, cast, seed, strategy=session.tested)
             for number, group in enumerate(groups):
                 for episode in group.episodes:
                     lines.append(json_module.dumps(episode_record(0, episode, number)) + "\n")
@@ -93,6 +96,19 @@ def _measure(
 
         tasks = session.env.tasks(question.split, question.tasks, question.seed)
         return measure(play, tasks, attempts=question.attempts)
+
+
+def _remembered(run: Run, checkpoint: Path) -> Strategy:
+    """How the checkpoint's run is tested: with the prompt that it trained, if it trained one."""
+    from agentrl.checkpoint import load_state
+    from agentrl.train import tested_as
+
+    record = run.algorithm.started()
+    if (checkpoint / "state.json").is_file():
+        record.load_state_dict(
+            {"strategy": load_state(checkpoint)["algorithm"].get("strategy", {})}
+        )
+    return tested_as(record)
 
 
 def _line(answer: dict[str, Any]) -> str:

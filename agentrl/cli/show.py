@@ -7,6 +7,7 @@ import inspect
 import json as json_module
 import re
 from collections.abc import Callable
+from textwrap import shorten
 from typing import Any
 
 import typer
@@ -41,7 +42,7 @@ def _line(entry: Entry) -> str:
         return f"{entry['name']:<22} {entry['summary']}"
     arxiv = re.search(r"\d{4}\.\d{5}", entry["source"])
     source = arxiv.group(0) if arxiv else ""
-    certain = re.split(r"[;,(.]", entry["certainty"])[0][:24]
+    certain = shorten(re.split(r"[;,(.]", entry["certainty"])[0], 24, placeholder="")
     return f"{entry['name']:<24} {entry['tier']} {source:<11}{certain:<25}{entry['summary']}"
 
 
@@ -163,16 +164,17 @@ def _parameters(
             "name": prefix + p.name,
             "type": type_name(p.type),
             "required": p.required,
-            "default": _jsonable(settings.get(p.name, None if p.required else p.default)),
+            "default": _jsonable(settings.get(p.name, None if p.required else p.default), prefix),
         }
         for p in parameters(function).values()
     ]
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: Any, prefix: str = "") -> Any:
+    from agentrl.slots import described
     from agentrl.yamlfile import plain
 
-    value = plain(value)
+    value = described(prefix.rstrip("."), value) if isinstance(value, Part) else plain(value)
     return (
         value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else repr(value)
     )

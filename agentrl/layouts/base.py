@@ -32,6 +32,9 @@ class Batch(Protocol):
 class Layout(Protocol):
     """How samples become tensors."""
 
+    def check(self, model: Any) -> None:
+        """Refuse a model that this layout cannot run. Raises: ConfigError."""
+
     def batches(self, table: Table, token_budget: int) -> Iterator[Any]:
         """The table's samples in micro-batches of about `token_budget` tokens."""
 

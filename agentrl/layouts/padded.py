@@ -6,13 +6,15 @@ between a token and the position that predicts it happens here, once (`predictio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from agentrl.layouts.attention import Inputs
 from agentrl.layouts.base import Rows
+from agentrl.layouts.head import Chunks, Predictions, predict
 from agentrl.table import Table
 
 MIN_FILL = 0.7
@@ -38,19 +40,19 @@ class MicroBatch:
 class Padded:
     """One line per sample; what every other layout is compared with."""
 
+    def __init__(self, *, head_chunk: int = 0, layer_chunk: int = 0) -> None:
+        self.chunks = Chunks(head_chunk, layer_chunk)
+
+    def check(self, model: Any) -> None:
+        """Refuse a model that this layout cannot run. Raises: ConfigError."""
+        self.chunks.check(model)
+
     def batches(self, table: Table, token_budget: int) -> Iterator[MicroBatch]:
         """The table's samples, at most `token_budget` padded tokens at a time, or one sample."""
         lengths = [len(sample.ids) for sample in table.samples]
-        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-        rows_of = torch.split(
-            torch.argsort(table.columns["sample"], stable=True), table.sizes("sample").tolist()
-        )
-        while order:
-            width = lengths[order[0]]
-            alike = sum(1 for i in order if lengths[i] >= MIN_FILL * width)
-            size = max(1, min(alike, token_budget // width))
-            chosen, order = order[:size], order[size:]
-            yield _pad(table, chosen, width, [rows_of[i] for i in chosen])
+        rows_of = rows_by_sample(table)
+        for chosen in alike(lengths, token_budget):
+            yield _pad(table, chosen, lengths[chosen[0]], [rows_of[i] for i in chosen])
 
     def forward(
         self,
@@ -62,14 +64,26 @@ class Padded:
         head: torch.nn.Module | None = None,
     ) -> Rows:
         """What the model says of the batch's rows, in nats of the tempered distribution."""
-        logits, hidden = predictions(model, batch, hidden=head is not None)
-        logits = logits / (temperature or 1.0)
-        targets = batch.input_ids[batch.line, batch.position].to(logits.device)
-        normaliser = logits.logsumexp(-1)
-        logprobs = logits.gather(-1, targets[:, None])[:, 0] - normaliser
-        spread = normaliser - (logits.softmax(-1) * logits).sum(-1) if entropy else None
-        values = None if head is None or hidden is None else head(hidden)[:, 0]
-        return Rows(logprobs, spread, values)
+        found = predictions(model, batch, hidden=head is not None, chunks=self.chunks)
+        targets = batch.input_ids[batch.line, batch.position]
+        return found.rows(targets, temperature=temperature, entropy=entropy, head=head)
+
+
+def rows_by_sample(table: Table) -> tuple[torch.Tensor, ...]:
+    """Each sample's table rows, in order."""
+    order = torch.argsort(table.columns["sample"], stable=True)
+    return torch.split(order, table.sizes("sample").tolist())
+
+
+def alike(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
+    """Indices of lines to pad together, longest first: the first of each sets the width."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    while order:
+        width = lengths[order[0]]
+        close = sum(1 for i in order if lengths[i] >= MIN_FILL * width)
+        size = max(1, min(close, token_budget // width))
+        chosen, order = order[:size], order[size:]
+        yield chosen
 
 
 def _pad(table: Table, chosen: list[int], width: int, rows_of: list[torch.Tensor]) -> MicroBatch:
@@ -85,22 +99,7 @@ def _pad(table: Table, chosen: list[int], width: int, rows_of: list[torch.Tensor
     return MicroBatch(ids, mask, rows, line, table.columns["position"][rows])
 
 
-def predictions(
-    model: Any, batch: MicroBatch, *, hidden: bool = False
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Logits `[m, V]` (float32) that predict each row's token: those at the position before it.
-
-    With `hidden`, also the last hidden states `[m, d]` there.
-    """
-    device = next(model.parameters()).device
-    before, line = batch.position - 1, batch.line.to(device)
-    columns, compact = torch.unique(before, return_inverse=True)
-    output = model(
-        input_ids=batch.input_ids.to(device),
-        attention_mask=batch.attention_mask.to(device),
-        use_cache=False,
-        logits_to_keep=columns.to(device),
-        output_hidden_states=hidden,
-    )
-    logits = output.logits[line, compact.to(device)].float()
-    return logits, output.hidden_states[-1][line, before.to(device)].float() if hidden else None
+def predictions(model: Any, batch: MicroBatch, **options: Any) -> Predictions:
+    """What predicts each row's token: the position before it."""
+    inputs = Inputs(batch.input_ids, batch.attention_mask)
+    return predict(model, inputs, batch.line, batch.position - 1, **options)

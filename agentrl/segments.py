@@ -1,0 +1,112 @@
+"""Segments: which rows belong to which turn, item or answer of an attempt.
+
+Parts of parts, for an advantage takes one as an argument, so that a paper's unit can be exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from agentrl.advantages import live_episodes
+from agentrl.algorithms.base import needs
+from agentrl.table import Table
+from agentrl.types import Finish, Group
+
+
+def by_turn(table: Table, groups: Sequence[Group]) -> torch.Tensor:
+    """The number of each row's turn in its trajectory `[M]`.
+
+    Formula: turns
+    """
+    return since_start(table, torch.arange(table.count("turn")), table.owner["turn"])[table.turn]
+
+
+@needs("text")
+def by_item(
+    table: Table, groups: Sequence[Group], *, separators: tuple[str, ...] = ("\n",)
+) -> torch.Tensor:
+    """The number of each row's item in its trajectory `[M]`; -1 for a turn's end token.
+
+    A token that holds a separator ends its item.
+
+    Formula: items that {separators} end, without end tokens
+    """
+    closes = where_text(table, lambda text: any(s in text for s in separators)).long()
+    items = since_start(table, closes.cumsum(0) - closes, table.trajectory)
+    ended = [
+        turn.completion.finish is Finish.STOP
+        for episode in live_episodes(groups)
+        for trajectory in episode.trajectories
+        if not trajectory.status.failed
+        for turn in trajectory.turns
+    ]
+    ends = (table.sizes("turn").cumsum(0) - 1)[
+        torch.tensor(ended, dtype=torch.bool) & (table.sizes("turn") > 0)
+    ]
+    return items.index_fill(0, ends, -1)
+
+
+def last_turn(table: Table, groups: Sequence[Group]) -> torch.Tensor:
+    """Which rows are of their trajectory's last turn `[M]` (bool).
+
+    Formula: last turn
+    """
+    count = table.count("turn")
+    last = torch.full((table.count("trajectory"),), -1)
+    last = last.scatter_reduce(0, table.owner["turn"], torch.arange(count), "amax")
+    return table.turn == last[table.trajectory]
+
+
+@needs("text")
+def tagged(
+    table: Table,
+    groups: Sequence[Group],
+    *,
+    opening: str = "<answer>",
+    closing: str = "</answer>",
+) -> torch.Tensor:
+    """Which rows lie between the trajectory's last pair of tags `[M]` (bool); none without both.
+
+    Formula: tokens between {opening} and {closing}
+    """
+    inside = torch.zeros(len(table), dtype=torch.bool)
+    ends = np.cumsum(table.sizes("trajectory").numpy())
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        texts = table.texts[start:end]
+        stops = np.cumsum([len(text) for text in texts])
+        whole = "".join(texts)
+        close = whole.rfind(closing)
+        begin = whole.rfind(opening, 0, max(0, close))
+        if begin >= 0:
+            starts = stops - [len(text) for text in texts]
+            found = (starts >= begin + len(opening)) & (stops <= close)
+            inside[start:end] = torch.from_numpy(found)
+    return inside
+
+
+def before_tag(table: Table, tag: str) -> torch.Tensor:
+    """Which rows begin before their turn's first `tag` `[M]`; none of a turn without it."""
+    mask = np.zeros(len(table), dtype=bool)
+    lengths = np.fromiter(map(len, table.texts), np.int64, len(table))
+    begins = lengths.cumsum() - lengths
+    stops = table.sizes("turn").cumsum(0).tolist()
+    for first, stop in zip([0, *stops], stops, strict=False):
+        place = "".join(table.texts[first:stop]).find(tag)
+        mask[first:stop] = begins[first:stop] - begins[first : first + 1] < place
+    return torch.from_numpy(mask)
+
+
+def since_start(table: Table, numbers: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
+    """Numbers that ascend over the whole table, counted from each trajectory's first one."""
+    first = torch.full((table.count("trajectory"),), torch.iinfo(torch.int64).max)
+    return numbers - first.scatter_reduce(0, owner, numbers, "amin")[owner]
+
+
+def where_text(table: Table, test: Callable[[str], bool]) -> torch.Tensor:
+    """Which rows' texts pass a test `[M]` (bool), asked once per distinct token."""
+    _, places, inverse = np.unique(table.ids.numpy(), return_index=True, return_inverse=True)
+    flags = np.array([test(table.texts[place]) for place in places], dtype=bool)
+    return torch.from_numpy(flags[inverse])
