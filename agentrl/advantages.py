@@ -14,7 +14,7 @@ Groups over any key are an index `[N]` and a count; `joint` makes one of several
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -47,6 +47,11 @@ def group_spread(values: torch.Tensor, index: torch.Tensor, count: int) -> torch
     high = torch.full((count,), -torch.inf, dtype=values.dtype)
     low = (-high).scatter_reduce(0, index, values, "amin")
     return high.scatter_reduce(0, index, values, "amax") - low
+
+
+def whitened(values: torch.Tensor) -> torch.Tensor:
+    """`values [N]` with mean 0 and (sample) variance 1 over all of them."""
+    return (values - values.mean()) / (values.var() + 1e-8).sqrt()
 
 
 def joint(*keys: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -124,16 +129,13 @@ def group_advantage(
 
     Formula: A_i = (r_i - mean r) / scale; {scale}, ddof {ddof}, eps {eps}, one attempt: {singleton}
     """
-    values = group_normalize(
-        table.rewards,
-        table.owner["episode"],
-        table.num_groups,
-        scale=scale,
-        ddof=ddof,
-        eps=eps,
-        singleton=singleton,
-    )
-    return per_episode(table, values)
+    return normalized(table, table.rewards, scale=scale, ddof=ddof, eps=eps, singleton=singleton)
+
+
+def normalized(table: Table, rewards: torch.Tensor, **options: Any) -> torch.Tensor:
+    """Rewards `[episodes]` against those of their group, `[M]`; options as of `group_normalize`."""
+    index, count = table.owner["episode"], table.num_groups
+    return per_episode(table, group_normalize(rewards, index, count, **options))
 
 
 @declare(by_std=True)
@@ -159,6 +161,26 @@ def turn_row_advantage(
         singleton=singleton,
     )
     return per_turn(table, values)
+
+
+@declare(by_std=True)
+def with_perfect_member(
+    table: Table,
+    groups: Sequence[Group],
+    *,
+    max_reward: float = 1.0,
+    ddof: int = 1,
+    eps: float = 1e-6,
+    singleton: Singleton = "raw",
+) -> torch.Tensor:
+    """Each attempt's reward against its group and one more member that earned the maximum.
+
+    Formula: A_i = (r_i - mean) / (std + {eps}) over the G rewards and {max_reward}, ddof {ddof};
+    one attempt: {singleton}
+    """
+    return normalized(
+        table, table.rewards, ddof=ddof, eps=eps, singleton=singleton, virtual=(max_reward,)
+    )
 
 
 # Credit of another part
@@ -228,9 +250,16 @@ def episode_sums(table: Table, values: torch.Tensor) -> torch.Tensor:
     return group_sums(values.double(), table.columns["episode"], table.count("episode"))
 
 
-def episode_means(table: Table, values: torch.Tensor) -> torch.Tensor:
-    """Mean of `values [M]` over the action tokens of each attempt, 0 without any; float64."""
-    return episode_sums(table, values) / table.sizes("episode").clamp(min=1)
+def episode_means(
+    table: Table, values: torch.Tensor, among: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Mean of `values [M]` over the action tokens of each attempt, 0 without any; float64.
+
+    `among [M]` (bool) leaves out other tokens.
+    """
+    if among is None:
+        return episode_sums(table, values) / table.sizes("episode").clamp(min=1)
+    return episode_sums(table, values * among) / episode_sums(table, among).clamp(min=1)
 
 
 def spoken_means(table: Table, values: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Agreement: how far the attempts of a group gave the same answer, and weights of groups from it.
+"""Agreement: how far the attempts of a group said the same, and weights of groups from it.
 
 The weights are for `group_weighted`, on a base that no std divides.
 """
@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 
 from agentrl.advantages import episode_sums, group_means, group_sums, joint, live_episodes
@@ -100,3 +101,29 @@ def cluster_masses(
     cluster, count = clusters(groups, index)
     owner = torch.zeros(count, dtype=torch.int64).scatter(0, cluster, index)
     return group_sums(mass, cluster, count), owner
+
+
+def token_distance(table: Table) -> torch.Tensor:
+    """One minus the mean overlap (Jaccard, sampled ids) with the group's others `[episodes]`."""
+    of, total = table.owner["episode"], table.count("episode")
+    size = table.members("episode", "group")
+    most = int(size.max()) if len(size) else 1
+    first = size.cumsum(0) - size
+    width = int(table.ids.max()) + 1 if len(table) else 1
+    said = (table.group * width + table.ids) * most + table.episode - first[table.group]
+    said = torch.unique_consecutive(torch.from_numpy(np.sort(said.numpy())))
+    word = said // most  # a group's words, and for each the attempts in order
+    number = said - word * most
+    speaker = word // width * most + number
+    shared = torch.zeros(len(size) * most * most, dtype=torch.int64)
+    for lag in range(most):  # 0: with itself
+        met = (word[: len(word) - lag] == word[lag:]).nonzero()[:, 0]
+        pair = speaker[met] * most + number[met + lag]
+        shared += torch.bincount(pair, minlength=len(shared))
+    both = shared.view(-1, most, most)
+    kinds = both.diagonal(dim1=1, dim2=2)
+    both = both.triu(1) + both.triu(1).transpose(1, 2)
+    either = kinds[:, :, None] + kinds[:, None] - both
+    overlap = (both / either.clamp(min=1).double()).sum(2)
+    place = of * most + torch.arange(total) - first[of]
+    return (1 - overlap.flatten()[place] / (size[of] - 1).clamp(min=1)).float()

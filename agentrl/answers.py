@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from agentrl.errors import DataError
 from agentrl.parsing import answer_in, arithmetic, blocks
-from agentrl.rewards import Parts, curve, staircase, with_parts, with_rewards
+from agentrl.rewards import Parts, curve, holds, staircase, with_parts, with_rewards
 from agentrl.types import Episode, Group, Parse
 
 
@@ -82,7 +82,7 @@ def result_set(
         return {
             **main.parts,
             "right": float(bool(found) and found == names(gold_answers(episode, gold))),
-            "executable": float(main.parts.get(executed, 0.0) > 0),
+            "executable": float(holds(episode, executed)),
             "well_formed": float(parsed and bool(main.turns)),
         }
 

@@ -58,7 +58,7 @@ def value_steps(episode: Episode, final: float, length: int) -> Floats:
     values = dict(sorted(episode.values.items()))
     places = np.array([*values, length - 1])
     steps = np.diff([*values.values(), final], prepend=next(iter(values.values()), final))
-    return steps[np.searchsorted(places, np.arange(length))].astype(np.float32)
+    return np.repeat(steps, np.diff(places, prepend=-1)).astype(np.float32)
 
 
 def main_rows(

@@ -14,9 +14,9 @@ from agentrl.table import Table, per_episode, per_trajectory
 
 
 def raw_signs(table: Table) -> torch.Tensor:
-    """The sign of each row's reward against its group's mean, `[M]`: -1, 0 or 1."""
+    """The sign of each attempt's reward against its group's mean, `[episodes]`: -1, 0 or 1."""
     index, count = table.owner["episode"], table.num_groups
-    return per_episode(table, group_normalize(table.rewards, index, count, scale="none").sign())
+    return group_normalize(table.rewards, index, count, scale="none").sign()
 
 
 def shared_run(table: Table, *, backward: bool = False) -> torch.Tensor:
@@ -25,18 +25,38 @@ def shared_run(table: Table, *, backward: bool = False) -> torch.Tensor:
     A token is shared if the same id stands at its place in an answer with a positive sign and in
     one with a negative sign. `backward` counts places from the turn's last token.
     """
-    turn, of = table.columns["turn"], table.owner["turn"]
     sizes = table.sizes("turn")
-    stop, rows = sizes.cumsum(0), torch.arange(len(table))
-    place = stop[turn] - 1 - rows if backward else rows - (stop - sizes)[turn]
+    stop = sizes.cumsum(0)
+    start, length, place = stop - sizes, torch.zeros_like(sizes), 0
+    rival, sign = rivals(table, start)
+    turns = (sign != 0).nonzero()[:, 0]
+    while len(turns := turns[sizes[turns] > place]):  # as far as any run goes
+        rows = stop[turns] - 1 - place if backward else start[turns] + place
+        key, count = joint(rival[turns], table.ids[rows])
+        better, worse = (group_sums((sign[turns] == s).long(), key, count) > 0 for s in (1, -1))
+        going = turns[(better & worse)[key] & (length[turns] == place)]
+        length[going] += 1
+        turns = turns[torch.isin(rival[turns], rival[going])]
+        place += 1
+    rows = torch.arange(len(table))
+    if backward:
+        return rows >= (stop - length).repeat_interleave(sizes)
+    return rows < (start + length).repeat_interleave(sizes)
+
+
+def rivals(table: Table, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which turns compare with each other, `[turns]` numbers, and their attempts' signs.
+
+    Those are the turns of one group, agent and number in their trajectory; `start` is each one's
+    first row. A turn without rows has the sign 0.
+    """
+    of = table.owner["turn"]
     first = torch.searchsorted(of, torch.arange(table.count("trajectory")))
-    number = (torch.arange(len(of)) - first[of])[turn]
-    key, count = joint(table.group, table.agent, number, place, table.ids)
-    signs = raw_signs(table)
-    both = [group_sums((signs == sign).long(), key, count)[key] > 0 for sign in (1, -1)]
-    shared = both[0] & both[1] & (signs != 0)
-    length = sizes.scatter_reduce(0, turn, torch.where(shared, sizes[turn], place), "amin")
-    return place < length[turn]
+    spoken = table.sizes("turn") > 0
+    row = torch.where(spoken, start, 0)
+    keys = (table.group[row], table.agent[row], torch.arange(len(of)) - first[of])
+    sign = raw_signs(table)[table.owner["trajectory"][of]]
+    return joint(*keys)[0], torch.where(spoken, sign, 0.0)
 
 
 def conflict_counts(
@@ -66,7 +86,7 @@ def conflict_weights(
     """
     forward, backward = shared_run(table), shared_run(table, backward=True)
     times = forward.float() + backward.float()
-    factor = torch.where(raw_signs(table) > 0, boost, 0.0)
+    factor = per_episode(table, torch.where(raw_signs(table) > 0, boost, 0.0))
     factor = factor ** (times if overlap == "product" else times.clamp(max=1))
     number = table.count("trajectory") if reduce == "mean" else table.num_groups
     share = 1 / (table.sizes("trajectory").clamp(min=1).double() * max(1, number))

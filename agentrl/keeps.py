@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean, pstdev
 
+from agentrl.rewards import successes
 from agentrl.types import Group
 
 
@@ -21,7 +22,7 @@ def mixed_outcomes(group: Group) -> bool:
 
     Formula: 0 < successes < G
     """
-    return len({episode.main.success for episode in group.live}) == 2
+    return len(set(successes(group))) == 2
 
 
 def accuracy_band(group: Group, *, low: float = 1e-3, high: float = 0.999) -> bool:
@@ -29,7 +30,7 @@ def accuracy_band(group: Group, *, low: float = 1e-3, high: float = 0.999) -> bo
 
     Formula: {low} <= accuracy <= {high}
     """
-    right = [episode.main.success for episode in group.live]
+    right = successes(group)
     return low <= sum(right) / max(1, len(right)) <= high
 
 

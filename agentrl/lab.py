@@ -58,16 +58,18 @@ def examine_one(groups: Sequence[Group], name: str, model: Any, decode: Any) -> 
     if learner is not None:
         learner.decode = decode
     table = annotated(build_table(shaped), record, learner, name)
-    table = record.credit(table, shaped)
-    live = kept[table.group]
-    table = table.with_columns(advantage=torch.where(live, table.advantage, 0.0))
-    slopes = torch.where(live, derivative(record, table), 0.0)
+    played, live = table.select_groups(kept), kept[table.group]
+    credit, slopes = torch.zeros(len(table)), torch.zeros(len(table))
+    if bool(live.any()):  # what is refused enters no statistic, just as in training
+        chosen = [group for group, keeps in zip(shaped, kept.tolist(), strict=True) if keeps]
+        played = record.credit(played, chosen)
+        credit[live], slopes[live] = played.advantage, derivative(record, played)
     size = per_episode_sum(table, slopes.abs())
     loud = torch.zeros(table.num_groups).index_add(0, table.group, slopes.abs())
     return Finding(
         name=name,
-        credit=table.advantage,
-        gradient=slopes if learner is None else parameter_gradient(learner, table, kept),
+        credit=credit,
+        gradient=slopes if learner is None else parameter_gradient(learner, played),
         silent=float((loud <= 1e-12).float().mean()),
         effective=float(size.sum() ** 2 / (size**2).sum().clamp(min=1e-30)),
     )
@@ -121,11 +123,11 @@ def per_episode_sum(table: Table, values: torch.Tensor) -> torch.Tensor:
     return torch.zeros(table.count("episode")).index_add(0, table.episode, values)
 
 
-def parameter_gradient(learner: Learner, table: Table, kept: torch.Tensor) -> torch.Tensor:
-    """The step's gradient over the kept groups, all parameters in one vector on the CPU."""
+def parameter_gradient(learner: Learner, table: Table) -> torch.Tensor:
+    """The step's gradient, all parameters in one vector on the CPU."""
     learner.model.zero_grad()
-    for loss, _ in learner.losses(table.select_groups(kept)):
-        loss.backward()
+    for loss, _ in learner.losses(table):
+        learner.accelerator.backward(loss)
     found = [torch.zeros_like(p) if p.grad is None else p.grad for p in learner.trained]
     return torch.cat([gradient.flatten().float().cpu() for gradient in found])
 

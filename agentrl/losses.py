@@ -38,6 +38,14 @@ def clipped(view: View, *, clip_low: float = 0.2, clip_high: float = 0.2) -> tor
     return pessimistic(view, (view.logprobs - view.old).exp(), clip_low, clip_high)
 
 
+def behaviour_clipped(view: View, *, clip_low: float = 0.2, clip_high: float = 0.2) -> torch.Tensor:
+    """PPO's clipped surrogate with whoever sampled the tokens in the ratio's denominator.
+
+    Formula: -min(rho A, clip(rho, 1-{clip_low}, 1+{clip_high}) A), rho = exp(logp - behaviour)
+    """
+    return pessimistic(view, (view.logprobs - view.behaviour).exp(), clip_low, clip_high)
+
+
 def counts_by_length(record: Algorithm, piece: Part) -> str | None:
     """Why a sequence's one ratio cannot be summed over its tokens by some weightings."""
     by_length = {"token_mean", "seq_mean_token_sum", "constant_length"}
@@ -62,9 +70,13 @@ def sequence_clipped(
 
     Formula: -min(s A, clip(s, 1-{clip_low}, 1+{clip_high}) A), s = exp(mean_{level}(logp - old))
     """
+    return pessimistic(view, sequence_ratio(view, level), clip_low, clip_high)
+
+
+def sequence_ratio(view: View, level: str = "sample") -> torch.Tensor:
+    """The geometric mean of a sequence's token ratios `[m]`; each token has its own gradient."""
     mean = view.mean((view.logprobs - view.old).detach(), over=level)
-    ratio = mean.exp() * (view.logprobs - view.logprobs.detach()).exp()
-    return pessimistic(view, ratio, clip_low, clip_high)
+    return mean.exp() * (view.logprobs - view.logprobs.detach()).exp()
 
 
 def trajectory_surrogate(
@@ -179,6 +191,14 @@ def trajectory_means(view: View, values: torch.Tensor) -> torch.Tensor:
     return total / sizes.clamp(min=1)
 
 
+def group_logsumexp(values: torch.Tensor, index: torch.Tensor, count: int) -> torch.Tensor:
+    """Logarithm of the summed exp of `values [N]` in each group given by `index [N]`."""
+    top = torch.full((count,), -torch.inf, dtype=values.dtype)
+    top = top.scatter_reduce(0, index, values, "amax").clamp(min=torch.finfo(values.dtype).min)
+    odds = (values - top[index]).exp()
+    return top + torch.zeros_like(top).index_add(0, index, odds).log()
+
+
 def discrimination(
     view: View,
     *,
@@ -192,19 +212,23 @@ def discrimination(
     table, scores = view.table, answer_scores(view, kind)
     count, credit = len(scores), trajectory_means(view, view.advantage)
     bonus = (1 - table.sizes("trajectory") / max_length) / lam if lam else torch.zeros(count)
-    slopes, value = torch.zeros_like(scores), 0.0
-    of = table.owner["episode"][table.owner["trajectory"]]
-    for number in range(table.num_groups):
-        right, wrong = (((of == number) & (credit * sign > 0)).nonzero()[:, 0] for sign in (1, -1))
-        if len(right) == 0 or len(wrong) == 0:
-            continue
-        likes = torch.softmax(bonus[right].double(), 0)
-        heat = tau if variant == "disco" else float("inf")
-        slopes[right], slopes[wrong] = likes, -torch.softmax(scores[wrong] / heat, 0)
-        below = scores[wrong].mean()
-        if variant == "disco":
-            below = tau * ((scores[wrong] / tau).logsumexp(0) - math.log(len(wrong)))
-        value += float((likes * scores[right]).sum() - below)
+    bonus = bonus.double()
+    of, groups = table.owner["episode"][table.owner["trajectory"]], table.num_groups
+    right, wrong = credit > 0, credit < 0
+    both = (torch.bincount(of[right], minlength=groups) > 0)[of]
+    both &= (torch.bincount(of[wrong], minlength=groups) > 0)[of]
+    right, wrong = (flags.logical_and(both).nonzero()[:, 0] for flags in (right, wrong))
+    heat = tau if variant == "disco" else math.inf
+    likes = torch.exp(bonus[right] - group_logsumexp(bonus[right], of[right], groups)[of[right]])
+    level = group_logsumexp(scores[wrong] / heat, of[wrong], groups)
+    dislikes = torch.exp(scores[wrong] / heat - level[of[wrong]])
+    slopes = torch.zeros_like(scores).index_add(0, right, likes).index_add(0, wrong, -dislikes)
+    value = float((slopes[right] * scores[right]).sum())
+    if variant == "disco":
+        number = torch.bincount(of[wrong], minlength=groups)
+        value -= tau * float((level - number.log())[number > 0].sum())
+    else:
+        value -= float((dislikes * scores[wrong]).sum())
     shared = max(1, table.num_groups)
     view.log("objective", torch.full_like(view.logprobs, value / shared))
     return {"discrimination": per_trajectory(table, slopes * count / shared)}

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from agentrl.algorithms.base import Algorithm, Part, needs, prepares, refuses
+from agentrl.segments import quantile_within, sorted_within
 from agentrl.table import View
 
 Estimator = Literal["k1", "k2", "k3"]
@@ -97,22 +98,24 @@ def band_limits(
 
     Tokens without weight have no limits and no tie.
     """
-    limits = view.logprobs.new_tensor([-torch.inf, torch.inf, 0.0]).repeat(len(view.rows), 1)
-    pieces = torch.split(torch.arange(len(view.rows)), view.table.sizes("trajectory").tolist())
+    sizes, trajectory = view.table.sizes("trajectory"), view.trajectory
     weighed = view.weight > 0
-    for rows in pieces:
-        forks = rows[weighed[rows]]
-        if len(forks) == 0:
-            continue
-        entropy = view.entropy[forks].double()
-        middle = entropy.quantile(0.5)
-        if version == "quantile":
-            low, tie = entropy.quantile(0.1), 1.0
-        else:
-            spread = 1.4826 * (entropy - middle).abs().quantile(0.5)
-            low, tie = (middle - spread.clamp(min=1e-6)).clamp(min=0), len(rows) / len(forks)
-        limits[forks] = limits.new_tensor([float(low), float(middle), tie])
-    return dict(zip(("low", "high", "tie"), limits.unbind(1), strict=True))
+    forks = torch.bincount(trajectory[weighed], minlength=len(sizes))
+    entropy = view.entropy.detach()[weighed]
+    ordered = sorted_within(entropy, forks)
+    high, tie = quantile_within(ordered, forks, 0.5), torch.ones(len(sizes))
+    if version == "quantile":
+        low = quantile_within(ordered, forks, 0.1)
+    else:
+        apart = (entropy - high.repeat_interleave(forks)).abs()
+        spread = 1.4826 * quantile_within(sorted_within(apart, forks), forks, 0.5)
+        low, tie = (high - spread.clamp(min=1e-6)).clamp(min=0), sizes / forks.clamp(min=1)
+    blank = {"low": -torch.inf, "high": torch.inf, "tie": 0.0}
+    limits = [v.to(view.logprobs).index_select(0, trajectory) for v in (low, high, tie)]
+    return {
+        name: torch.where(weighed, limit, value)
+        for (name, value), limit in zip(blank.items(), limits, strict=True)
+    }
 
 
 def other_version(record: Algorithm, own: Part) -> str | None:

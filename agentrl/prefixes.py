@@ -18,8 +18,9 @@ from agentrl.types import Group, Task
 
 def prefix_chances(lines: int, alpha: float) -> NDArray[np.float64]:
     """Chances of the prefixes of 1 to `lines` lines, each `alpha` times the shorter one's."""
-    weights = np.power(alpha, np.arange(lines, dtype=np.float64))
-    return np.divide(weights, weights.sum())
+    weights: NDArray[np.float64] = np.power(alpha, np.arange(lines, dtype=np.float64))
+    chances: NDArray[np.float64] = weights / weights.sum()
+    return chances
 
 
 class FromPrefixes:

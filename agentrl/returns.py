@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from agentrl.advantages import group_advantage
+from agentrl.advantages import group_advantage, whitened
 from agentrl.algorithms.base import Part, declare, needs, part
 from agentrl.table import Table, View
 from agentrl.types import Group
@@ -37,11 +37,10 @@ def gae_advantage(
     """
     values = table.value.double()
     credit = table.reward.double() + gamma * next_values(table, values) - values
-    for rows in backwards(table):
-        credit[rows] += gamma * lam * credit[rows + 1]
+    credit = accumulated(table, credit, gamma * lam)
     returns = (credit + values).float()
     if whiten and len(table) > 1:
-        credit = (credit - credit.mean()) / (credit.var() + 1e-8).sqrt()
+        credit = whitened(credit)
     return {"advantage": credit.float(), "returns": returns}
 
 
@@ -53,13 +52,26 @@ def next_values(table: Table, values: torch.Tensor) -> torch.Tensor:
     return ahead
 
 
+def accumulated(table: Table, values: torch.Tensor, decay: float) -> torch.Tensor:
+    """`values [M]` plus `decay` times the accumulated one of the trajectory's next row."""
+    slices = list(backwards(table))
+    rows = torch.cat([torch.empty(0, dtype=torch.int64), *slices])
+    packed = values.index_select(0, rows)  # all last rows, then all before them, and so on
+    later = packed[:0]
+    for piece in torch.split(packed, [len(piece) for piece in slices]):
+        if len(later):
+            piece.add_(later[: len(piece)], alpha=decay)
+        later = piece
+    return torch.empty_like(values).index_copy(0, rows, packed)
+
+
 def backwards(table: Table) -> Iterator[torch.Tensor]:
-    """The rows one before the last of every trajectory, then those two before, and so on."""
+    """The last rows of all trajectories, then those one before, and so on; longest first."""
     size, order = table.sizes("trajectory").sort(descending=True)
     last = table.sizes("trajectory").cumsum(0)[order] - 1
     longer = len(size) - torch.bincount(size).cumsum(0)
-    for back in range(1, len(longer) - 1):
-        yield last[: int(longer[back])] - back
+    for back, count in enumerate(longer[:-1].tolist()):
+        yield last[:count] - back
 
 
 @declare(reads=("returns",))

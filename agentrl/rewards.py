@@ -115,7 +115,7 @@ def rank_rewards(
     def change(episode: Episode) -> Parts:
         parts = episode.main.parts
         numbered = [parts.get(f"{hit}_{k}", 0.0) for k in range(1, ranks + 1)]
-        turns = [turn.parts.get(hit, 0.0) for turn in episode.main.turns]
+        turns = [*(turn.parts.get(hit, 0.0) for turn in episode.main.turns), *[0.0] * ranks]
         hits = numbered if f"{hit}_1" in parts else turns[:ranks]
         worth = [h / math.log2(j + 2) for j, h in enumerate(hits)]
         rewards = hits if form == "exp_inf" else [sum(worth[k:]) for k in range(len(hits))]
@@ -135,6 +135,16 @@ def soft_overlong(
     """
     points = [(max_length - cache, 0.0), (max_length, -1.0)]
     return with_part(groups, "overlong", lambda e: curve(e.main.num_tokens, points))
+
+
+def successes(group: Group) -> list[float]:
+    """1 for each live attempt that is right, else 0."""
+    return [float(episode.main.success) for episode in group.live]
+
+
+def holds(episode: Episode, name: str) -> bool:
+    """Whether a named part is there and above 0."""
+    return episode.main.parts.get(name, 0.0) > 0
 
 
 def curve(value: float, points: Sequence[tuple[float, float]]) -> float:
@@ -191,8 +201,22 @@ def decayed_successes(groups: Sequence[Group], *, decay: float = 0.5) -> list[Gr
     """
 
     def rewards(group: Group) -> list[float]:
-        right = [episode.main.success for episode in group.live]
+        right = successes(group)
         return [decay ** sum(right[:i]) if one else 0.0 for i, one in enumerate(right)]
+
+    return [pay(group, rewards(group)) for group in groups]
+
+
+def public_goods(groups: Sequence[Group], *, norm: str, multiplier: float) -> list[Group]:
+    """Each group paid as one public goods game: a share of the pot, less what one gave.
+
+    Formula: r = {multiplier} givers / G, less 1 for a giver, for whom {norm} holds
+    """
+
+    def rewards(group: Group) -> list[float]:
+        gives = [float(holds(episode, norm)) for episode in group.live]
+        pot = multiplier * sum(gives) / max(1, len(gives))
+        return [pot - given for given in gives]
 
     return [pay(group, rewards(group)) for group in groups]
 

@@ -6,6 +6,7 @@ Parts of parts, for an advantage takes one as an argument, so that a paper's uni
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -89,14 +90,15 @@ def tagged(
 
 def before_tag(table: Table, tag: str) -> torch.Tensor:
     """Which rows begin before their turn's first `tag` `[M]`; none of a turn without it."""
-    mask = np.zeros(len(table), dtype=bool)
-    lengths = np.fromiter(map(len, table.texts), np.int64, len(table))
-    begins = lengths.cumsum() - lengths
-    stops = table.sizes("turn").cumsum(0).tolist()
-    for first, stop in zip([0, *stops], stops, strict=False):
-        place = "".join(table.texts[first:stop]).find(tag)
-        mask[first:stop] = begins[first:stop] - begins[first : first + 1] < place
-    return torch.from_numpy(mask)
+    sizes = table.sizes("turn")
+    stops, counts = sizes.cumsum(0), []
+    for first, stop in zip((stops - sizes).tolist(), stops.tolist(), strict=True):
+        said = table.texts[first:stop]
+        place = "".join(said).find(tag)
+        begins = accumulate(map(len, said), initial=0)
+        counts.append(next(i for i, begin in enumerate(begins) if begin >= place))
+    ends = stops - sizes + torch.tensor(counts, dtype=torch.int64)
+    return torch.arange(len(table)) < ends.repeat_interleave(sizes)
 
 
 def since_start(table: Table, numbers: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
@@ -107,6 +109,31 @@ def since_start(table: Table, numbers: torch.Tensor, owner: torch.Tensor) -> tor
 
 def where_text(table: Table, test: Callable[[str], bool]) -> torch.Tensor:
     """Which rows' texts pass a test `[M]` (bool), asked once per distinct token."""
-    _, places, inverse = np.unique(table.ids.numpy(), return_index=True, return_inverse=True)
-    flags = np.array([test(table.texts[place]) for place in places], dtype=bool)
-    return torch.from_numpy(flags[inverse])
+    ids = table.ids.numpy()
+    places = np.full(ids.max(initial=-1) + 1, -1)
+    places[ids] = np.arange(len(ids))
+    flags = np.array([p >= 0 and test(table.texts[p]) for p in places.tolist()], dtype=bool)
+    return torch.from_numpy(flags[ids])
+
+
+def sorted_within(values: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+    """`values [m]` in ascending order within each of the runs of these sizes, as float32."""
+    bits = values.detach().float().contiguous().view(torch.int32).numpy()
+    flip = np.int32(0x7FFFFFFF)  # makes the bits of negative numbers ascend as well
+    run = np.repeat(np.arange(len(sizes)), sizes.numpy()) << 32
+    ordered = np.sort(run + (bits ^ (bits >> 31 & flip))).astype(np.int32)
+    return torch.from_numpy(ordered ^ (ordered >> 31 & flip)).view(torch.float32)
+
+
+def quantile_within(ordered: torch.Tensor, sizes: torch.Tensor, level: float) -> torch.Tensor:
+    """The quantile of each run of `sorted_within`, between neighbours in line; float64.
+
+    Of an empty run it is 0.
+    """
+    if len(ordered) == 0:
+        return torch.zeros(len(sizes), dtype=torch.float64)
+    place = level * (sizes - 1).clamp(min=0).double()
+    low = (sizes.cumsum(0) - sizes + place.long()).clamp(max=len(ordered) - 1)
+    high = torch.where(place > place.long(), low + 1, low)
+    below, above = ordered[low].double(), ordered[high].double()
+    return torch.where(sizes > 0, below.lerp(above, place - place.long()), 0.0)

@@ -135,10 +135,15 @@ def best(rewards: Sequence[float]) -> int:
 
 def beside(group: Group, place: int, trajectory: Trajectory) -> Group:
     """The group with one more trajectory in the episode at `place`."""
-    members = list(group.episodes)
-    cast = (*members[place].trajectories, trajectory)
-    members[place] = replace(members[place], trajectories=cast)
-    return replace(group, episodes=tuple(members))
+    episode = group.episodes[place]
+    cast = (*episode.trajectories, trajectory)
+    return with_member(group, place, replace(episode, trajectories=cast))
+
+
+def with_member(group: Group, place: int, episode: Episode) -> Group:
+    """The group with another episode at `place`."""
+    members = (*group.episodes[:place], episode, *group.episodes[place + 1 :])
+    return replace(group, episodes=members)
 
 
 def with_main(episode: Episode, **changes: Any) -> Episode:
@@ -169,6 +174,36 @@ def rungs(hints: Mapping[str, Sequence[str]], tiers: Sequence[str]) -> list[str]
     """Hints of rising strength: tier by tier, in each one item more at a time."""
     present = [hints[tier] for tier in tiers if tier in hints]
     return ["\n".join(items[: i + 1]) for items in present for i in range(len(items))]
+
+
+async def scaffolded(
+    task: Task,
+    attempts: int,
+    play: Play,
+    *,
+    warmup_steps: int = 50,
+    tiers: tuple[str, ...] = ("knowledge", "planning", "solution"),
+    replace_index: int | None = None,
+    plain_training: bool = False,
+) -> Group:
+    """Replace one failed attempt of an unsolved group by the least hinted success.
+
+    `plain_training` trains it under the prompt without the hint, which the paper found unstable.
+
+    Formula: from step {warmup_steps}, G failures: one (index {replace_index}; none: drawn) becomes
+    the first success over hints of {tiers}, added up in a tier (trained plainly: {plain_training})
+    """
+    group = await independent(task, attempts, play)
+    if play.step < warmup_steps or not unsolved(group.episodes):
+        return group
+    for level, hint in enumerate(rungs(await hints_of(task, play), tiers), start=1):
+        direction = Direction(hint=hint, level=level, plain_training=plain_training)
+        helped = await play(task, attempts + level - 1, direction)
+        if helped.main.success:
+            failures = [e.attempt for e in group.episodes if not e.main.status.failed]
+            place = int(play.rng.choice(failures)) if replace_index is None else replace_index
+            return with_member(group, place, replace(helped, attempt=place))
+    return group
 
 
 HINT_PROMPT = """{task}

@@ -77,7 +77,7 @@ class Table:
 
     def sizes(self, level: str) -> torch.Tensor:
         """Rows in each member of `level`, 0 for empty ones: `[count(level)]`."""
-        return torch.bincount(self.columns[level], minlength=self.count(level))
+        return torch.searchsorted(self.columns[level], torch.arange(self.count(level) + 1)).diff()
 
     def with_columns(self, **columns: torch.Tensor) -> Table:
         """The same table with columns added or replaced."""
@@ -241,8 +241,8 @@ class View:
 
     def __getattr__(self, name: str) -> torch.Tensor:
         """A column of the table at this view's rows."""
-        column: torch.Tensor = getattr(self.table, name)
-        return column[self.rows].to(self.logprobs.device)
+        column = getattr(self.table, name).index_select(0, self.rows).to(self.logprobs.device)
+        return self.__dict__.setdefault(name, column)  # type: ignore[no-any-return]
 
     def sum(self, values: torch.Tensor, *, over: str) -> torch.Tensor:
         """Sum of `values [m]` in each member of a level, broadcast back to `[m]`.
@@ -282,19 +282,19 @@ class View:
 
 def per_group(table: Table, values: torch.Tensor) -> torch.Tensor:
     """Broadcast `[groups]` to rows."""
-    return values[table.columns["group"]].float()
+    return values.float().index_select(0, table.columns["group"])
 
 
 def per_episode(table: Table, values: torch.Tensor) -> torch.Tensor:
     """Broadcast `[episodes]` to rows."""
-    return values[table.columns["episode"]].float()
+    return values.float().index_select(0, table.columns["episode"])
 
 
 def per_trajectory(table: Table, values: torch.Tensor) -> torch.Tensor:
     """Broadcast `[trajectories]` to rows."""
-    return values[table.columns["trajectory"]].float()
+    return values.float().index_select(0, table.columns["trajectory"])
 
 
 def per_turn(table: Table, values: torch.Tensor) -> torch.Tensor:
     """Broadcast `[turns]` to rows."""
-    return values[table.columns["turn"]].float()
+    return values.float().index_select(0, table.columns["turn"])

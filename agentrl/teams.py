@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from agentrl.algorithms.base import Part
+from agentrl.algorithms.base import Part, declare
 from agentrl.rollout import derive_seed
 from agentrl.table import Table, per_trajectory
 from agentrl.types import Episode, Group, Trajectory
@@ -117,6 +117,7 @@ def pool_statistics(
     return mean, (squares / (size - ddof).clamp(min=1)).sqrt()
 
 
+@declare(by_std=True)
 def two_pools(
     table: Table,
     groups: Sequence[Group],

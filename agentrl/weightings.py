@@ -5,12 +5,12 @@ Notation: N trajectories in the step (those without tokens included), len tokens
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 
 from agentrl.algorithms.base import Algorithm, Part, needs, part, refuses
+from agentrl.segments import sorted_within
 from agentrl.table import Table, per_trajectory, per_turn
 
 
@@ -90,23 +90,37 @@ def truncated_importance(
 Version = Literal["quantile", "otsu"]
 
 
-def fork_threshold(entropy: torch.Tensor, version: Version, share: float, bins: int) -> float:
+def fork_thresholds(
+    entropy: torch.Tensor, sizes: torch.Tensor, version: Version, share: float, bins: int
+) -> torch.Tensor:
     """The entropy from which a trajectory's tokens are forks: of the top share, or Otsu's.
 
-    Otsu's splits a histogram so that the variance between its two sides is largest; the first
-    such bin's centre counts. All tokens are forks where all entropies are equal.
+    `entropy [M]` holds trajectories of these sizes one behind the other; `[trajectories]`, inf for
+    empty ones. Otsu's splits a histogram so that the variance between its two sides is largest; the
+    first such bin's centre counts. All tokens are forks where all entropies are equal.
     """
-    low, high = float(entropy.min()), float(entropy.max())
+    filled = sizes[sizes > 0]
+    ordered, stops = sorted_within(entropy, filled), filled.cumsum(0)
+    low, high = ordered[stops - filled].double(), ordered[stops - 1].double()
     if version == "quantile":
-        count = max(1, math.ceil(share * len(entropy) - 1e-9))
-        return float(entropy.topk(count).values[-1])
-    if high - low <= 1e-12:
-        return low
-    found = torch.histc(entropy.double(), bins, low, high) / len(entropy)
-    centres = low + (torch.arange(bins).double() + 0.5) * (high - low) / bins
-    mass, moment = found.cumsum(0), (found * centres).cumsum(0)
-    between = (moment[-1] * mass - moment) ** 2 / (mass * (1 - mass)).clamp(min=1e-12)
-    return float(centres[(between[:-1] >= between[:-1].max()).nonzero()[0, 0]])
+        found = ordered[stops - (share * filled - 1e-9).ceil().long().clamp(min=1)].double()
+    else:
+        spread, number = high - low, torch.arange(len(filled)).repeat_interleave(filled)
+        shift = ordered.double() - low.repeat_interleave(filled)
+        place = shift * (bins / spread.clamp(min=1e-12)).repeat_interleave(filled)
+        cell = number * bins + place.long().clamp(max=bins - 1)
+        counts = torch.bincount(cell, minlength=len(filled) * bins).view(-1, bins)
+        best = otsu(counts / filled[:, None].double())
+        found = torch.where(spread <= 1e-12, low, low + (best + 0.5) * spread / bins)
+    limits = torch.full((len(sizes),), torch.inf, dtype=torch.float64)
+    return limits.masked_scatter(sizes > 0, found).to(entropy.dtype)
+
+
+def otsu(shares: torch.Tensor) -> torch.Tensor:
+    """Behind which bin `[n]` each histogram `shares [n, bins]` splits best."""
+    mass, moment = shares.cumsum(1), (shares * torch.arange(shares.shape[1])).cumsum(1)
+    between = (moment[:, -1:] * mass - moment) ** 2 / (mass * (1 - mass)).clamp(min=1e-12)
+    return between[:, :-1].argmax(1)
 
 
 @needs("entropy")
@@ -118,10 +132,11 @@ def fork_tokens(
     Formula: 1/(N forks) on the top {share} (quantile) or 1/(N len) above Otsu's threshold of {bins}
     bins (otsu) of each trajectory's entropies; {version}
     """
-    weights = torch.zeros(len(table))
-    pieces = torch.split(torch.arange(len(table)), table.sizes("trajectory").tolist())
-    for rows in (piece for piece in pieces if len(piece)):
-        entropy = table.entropy[rows]
-        forks = rows[entropy >= fork_threshold(entropy, version, share, bins)]
-        weights[forks] = 1 / (len(forks) if version == "quantile" else len(rows))
-    return weights / max(1, table.count("trajectory"))
+    sizes, trajectory = table.sizes("trajectory"), table.columns["trajectory"]
+    limits = fork_thresholds(table.entropy, sizes, version, share, bins)
+    forks = table.entropy >= limits.index_select(0, trajectory)
+    over = (
+        torch.bincount(trajectory[forks], minlength=len(sizes)) if version == "quantile" else sizes
+    )
+    weights = 1 / (max(1, table.count("trajectory")) * over.clamp(min=1))
+    return per_trajectory(table, weights) * forks

@@ -13,6 +13,7 @@ from builders import (
 )
 
 from agentrl.algorithms.air_quality import AIR_QUALITY
+from agentrl.algorithms.base import part
 from agentrl.algorithms.care import CARE
 from agentrl.algorithms.codistill import CODISTILL
 from agentrl.algorithms.gcc import GCC
@@ -22,6 +23,7 @@ from agentrl.algorithms.pref_grpo import PREF_GRPO, better_reward
 from agentrl.algorithms.rank_grpo import RANK_GRPO, RANK_GRPO_ITEMS
 from agentrl.algorithms.style_mix import STYLE_MIX
 from agentrl.algorithms.vspo import VSPO
+from agentrl.config import build_algorithm
 from agentrl.errors import ConfigError
 from agentrl.rewards import (
     curve,

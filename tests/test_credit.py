@@ -21,6 +21,7 @@ from agentrl.advantages import STANDARD, adjusted, group_normalize, group_weight
 from agentrl.algorithms import algorithm
 from agentrl.algorithms.base import part
 from agentrl.algorithms.ds_grpo import differential_smoothing
+from agentrl.algorithms.spo_segment import segment_steps
 from agentrl.algorithms.xrpo import novelty_bonus
 from agentrl.conflicts import shared_run
 from agentrl.segments import before_tag
@@ -277,3 +278,13 @@ def test_the_normaliser_of_a_task_may_remember_its_steps():
     assert again.live.normaliser(tables[1], groups).tolist() == pytest.approx([0.3])
     fresh.live.normaliser(tables[0], groups)
     assert fresh.live.normaliser(tables[1], groups).tolist() == pytest.approx([0.2])
+
+
+def test_equal_segment_steps_are_no_spread():
+    """Rounding of equal changes of value is nothing to whiten."""
+    (only,) = random_groups([[0.37]], [[[20, 13]]])
+    episode = replace(only.episodes[0], values={-1: 0.1})
+    groups = [replace(only, episodes=(episode,))]
+    table = table_of(groups)
+    table = table.with_columns(behaviour=torch.full((len(table),), -1.0))
+    assert segment_steps(table, groups).abs().max() < 1e-6

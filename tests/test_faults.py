@@ -105,8 +105,9 @@ def rolled(column):
     return wrap(table, "build_table", build)
 
 
-def seen_only(real, self, level):
-    return real(self, level) if level == "group" else len(set(self.columns[level].tolist()))
+def without_silent(real, groups):
+    spoken = [tuple(e for e in group.episodes if e.main.num_tokens) for group in groups]
+    return real([replace(g, episodes=of) for g, of in zip(groups, spoken, strict=True)])
 
 
 def misaligned(real, self, keep):
@@ -216,7 +217,10 @@ FAULTS = {
     ),
     "behaviour off by one row": (rolled("behaviour"), ROWS),
     "turns off by one row": (rolled("turn"), test_table.test_every_row_knows_its_turn),
-    "empty attempts uncounted": (wrap(Table, "count", seen_only), golden("grpo", "weighting")),
+    "empty attempts uncounted": (
+        wrap(table, "build_table", without_silent),
+        golden("grpo", "weighting"),
+    ),
     "failed attempts kept": (
         swap(Group, "live", property(lambda group: group.episodes)),
         test_table.test_failed_attempts_are_left_out,

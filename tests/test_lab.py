@@ -56,6 +56,14 @@ def test_what_differs_by_a_factor_has_cosine_one():
     assert np.allclose(found, 1.0, atol=1e-5)
 
 
+def test_refused_groups_do_not_change_what_the_kept_ones_make():
+    groups = random_groups([[1, 0, 0], [1, 1], [0, 0]])
+    (whole,), (alone,) = examine(groups, ["dapo"]), examine(groups[:1], ["dapo"])
+    assert alone.gradient.abs().max() > 0
+    assert torch.allclose(whole.gradient[: len(alone.gradient)], alone.gradient)
+    assert not whole.gradient[len(alone.gradient) :].any()
+
+
 def test_groups_without_signal_are_counted():
     (finding,) = examine(random_groups([[1, 0], [1, 1], [0, 0], [1, 0]]), ["grpo"])
     assert finding.silent == 0.5

@@ -115,6 +115,17 @@ def test_what_is_known_of_the_whole_step_does_not_depend_on_the_split(tiny, name
     assert error(*found) < 1e-5
 
 
+def test_items_of_a_micro_batch_without_tokens_are_none(tiny):
+    rng = np.random.default_rng(0)
+    silent, more = conversation(rng, [0]), conversation(rng, [3, 2], reward=1.0)
+    learner = learner_of(tiny, "rank_grpo", token_budget=1, penalty=False)
+    table = table_of([group(silent, more, conversation(rng, [4]))])
+    table, found = shifted(table.with_columns(advantage=1 + table.behaviour)), []
+    for learner.token_budget in (1, 10_000):
+        found.append(gradients(learner, table))
+    assert error(*found) < 1e-5
+
+
 def test_the_constraint_pulls_back_only_when_violated():
     table = table_of(random_groups([[0, 0]]))
     near, far = table.old - 1e-5, table.old - 0.01

@@ -35,7 +35,7 @@ TEXTS = (
     '{"answer": "42", ' + CODE + "}",
     '{"answer": "40.5", "code": "draw()"}',
     '{"answer": 42, ' + CODE + "}",
-    '{"answer": "-3", ' + CODE + "}",
+    '{"answer": "0.4", ' + CODE + "}",
     '{"answer": "many", ' + CODE + "}",
     *('["answer"]', '{"answer": "42"', "{}"),
     *("the end", "THE END", STORY + "THE END \n", "the rest \n ", "no\t"),
@@ -54,7 +54,7 @@ PARTS = {
 def random_data(rng):
     """The task's own record: gold answers of all kinds."""
     words = (["red"], ["green", "red"], ["blue"])[rng.integers(3)]
-    gold = (42, "42", 0, "red", ["A", "red"])[rng.integers(5)]
+    gold = (42, "0.5", 0, "red", ["A", "red"])[rng.integers(5)]
     more = {"kind": str(rng.choice(["x", "y"])), "label": str(rng.choice(["event", "calm"]))}
     sums = {"numbers": [3, 4, 6], "target": 42, "lines": ["l1", "l2"], "count": 2}
     return {"words": words, "answer": gold, **more, **sums}

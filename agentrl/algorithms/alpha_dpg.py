@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from agentrl.advantages import correct, episode_sums, group_normalize, group_sums
+from agentrl.advantages import correct, episode_sums, group_sums, normalized
 from agentrl.algorithms.base import needs, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.losses import reinforce
-from agentrl.table import Table, per_episode
+from agentrl.table import Table
 from agentrl.types import Group
 from agentrl.weightings import constant_length
 
@@ -61,8 +61,7 @@ class VerifiedTarget:
 
     def __call__(self, table: Table, groups: Sequence[Group]) -> torch.Tensor:
         """Credit `[M]`."""
-        rewards, index = self.rewards(table, groups), table.owner["episode"]
-        return per_episode(table, group_normalize(rewards, index, table.num_groups, scale="loo"))
+        return normalized(table, self.rewards(table, groups), scale="loo")
 
     def state_dict(self) -> dict[str, Any]:
         """Sums and numbers behind the moving Z, by task."""

@@ -19,11 +19,11 @@ from agentrl.advantages import (
     Singleton,
     correct,
     group_means,
-    group_normalize,
     group_sums,
+    normalized,
     part_values,
 )
-from agentrl.algorithms.base import Part, needs, part
+from agentrl.algorithms.base import Part, declare, needs, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.losses import reinforce
 from agentrl.references import moving_average
@@ -32,6 +32,7 @@ from agentrl.table import Table, per_episode
 from agentrl.types import Group
 
 
+@declare(by_std=True)
 @needs("ref")
 def consistency_advantage(
     table: Table,
@@ -63,10 +64,9 @@ def consistency_advantage(
     others = group_sums(accurate * consistency, index, count)
     level = others / group_sums(accurate.double(), index, count).clamp(min=1)
     earned = bonus * right * (accurate & (consistency >= level[index] - margin))
-    values = group_normalize(
-        table.rewards + earned, index, count, ddof=ddof, eps=eps, singleton=singleton
-    )
-    return {"advantage": per_episode(table, values), "bonus": per_episode(table, earned)}
+    paid = table.rewards + earned
+    credit = normalized(table, paid, ddof=ddof, eps=eps, singleton=singleton)
+    return {"advantage": credit, "bonus": per_episode(table, earned)}
 
 
 CARE = GRPO.but(

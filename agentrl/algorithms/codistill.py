@@ -18,14 +18,15 @@ from typing import Literal
 import torch
 
 from agentrl.advantages import Singleton, episode_means, episode_sums, group_normalize
-from agentrl.algorithms.base import needs, part
+from agentrl.algorithms.base import declare, needs, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.errors import ConfigError
-from agentrl.losses import pessimistic
-from agentrl.table import Table, View, per_episode
+from agentrl.losses import behaviour_clipped
+from agentrl.table import Table, per_episode
 from agentrl.types import Group
 
 
+@declare(by_std=True)
 @needs("teacher")
 def distilled_advantage(
     table: Table,
@@ -64,14 +65,6 @@ def extremes(values: torch.Tensor, inside: torch.Tensor, count: int | None) -> t
         return places
     order = places[values[places].argsort(stable=True)]
     return torch.cat([order[: count // 2], order[len(order) - (count - count // 2) :]])
-
-
-def behaviour_clipped(view: View, *, clip_low: float = 0.2, clip_high: float = 0.2) -> torch.Tensor:
-    """PPO's clipped surrogate with whoever sampled the tokens in the ratio's denominator.
-
-    Formula: -min(rho A, clip(rho, 1-{clip_low}, 1+{clip_high}) A), rho = exp(logp - behaviour)
-    """
-    return pessimistic(view, (view.logprobs - view.behaviour).exp(), clip_low, clip_high)
 
 
 CODISTILL = GRPO.but(advantage=part(distilled_advantage))

@@ -16,24 +16,12 @@ from collections.abc import Sequence
 import torch
 
 from agentrl.advantages import STANDARD, credit_columns, episode_means, part_values
+from agentrl.agreement import token_distance
 from agentrl.algorithms.base import Part, declare, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.table import Table, per_episode
 from agentrl.types import Group
 from agentrl.weightings import ANSWER_MEANS
-
-
-def novelty(table: Table) -> torch.Tensor:
-    """One minus the mean overlap (Jaccard, sampled ids) with the group's others `[episodes]`."""
-    of, count = table.owner["episode"], table.count("episode")
-    lengths = table.sizes("episode").tolist()
-    said = [set(ids.tolist()) for ids in torch.split(table.ids, lengths)]
-    scores = torch.ones(count)
-    for number in range(count):
-        others = [i for i in (of == of[number]).nonzero()[:, 0].tolist() if i != number]
-        shared = [len(said[number] & said[i]) / max(1, len(said[number] | said[i])) for i in others]
-        scores[number] -= sum(shared) / max(1, len(shared))
-    return scores
 
 
 @declare(makes=("score",))
@@ -44,7 +32,7 @@ def with_score(
 
     Formula: A of {base}; score: the part `{score}`, if empty 1 - mean token overlap
     """
-    values = part_values(groups, score) if score else novelty(table)
+    values = part_values(groups, score) if score else token_distance(table)
     return {**credit_columns(base, table, groups), "score": per_episode(table, values)}
 
 
@@ -55,12 +43,13 @@ def distinct(table: Table, *, base: Part = ANSWER_MEANS, delta: float = 0.05) ->
     Formula: {base} if min |s_i - s_j| >= {delta} over the group's j with A_j A_i < 0, else 0
     """
     sign, score = (episode_means(table, values) for values in (table.advantage, table.score))
-    of, kept = table.owner["episode"], torch.ones(table.count("episode"))
-    for number in range(table.num_groups):
-        members = (of == number).nonzero()[:, 0]
-        opposed = sign[members, None] * sign[members] < 0
-        apart = (score[members, None] - score[members]).abs() >= delta - 1e-7
-        kept[members] = (apart | ~opposed).all(1).float()
+    of, size = table.owner["episode"], table.members("episode", "group")
+    place = torch.arange(len(of)) - (size.cumsum(0) - size)[of]
+    blank = torch.zeros(len(size), max(1, int(size.max())), dtype=score.dtype)
+    sign, score = (blank.index_put((of, place), values) for values in (sign, score))
+    close = (score[:, :, None] - score[:, None]).abs() < delta - 1e-7
+    opposed = sign[:, :, None] * sign[:, None] < 0
+    kept = ~(close & opposed).any(2)[of, place]
     weights: torch.Tensor = base(table)
     return weights * per_episode(table, kept)
 

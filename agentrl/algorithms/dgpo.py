@@ -19,15 +19,15 @@ import torch
 from agentrl.advantages import (
     FLAT,
     group_means,
-    group_normalize,
     group_spread,
     group_weighted,
     live_episodes,
+    normalized,
     part_values,
 )
 from agentrl.algorithms.base import part
 from agentrl.algorithms.grpo import GRPO
-from agentrl.table import Table, per_episode
+from agentrl.table import Table
 from agentrl.types import Group
 
 
@@ -38,8 +38,7 @@ def balanced(table: Table, groups: Sequence[Group], *, eps: float = 1e-4) -> tor
     """
     index, count = table.owner["episode"], table.num_groups
     share = eps / torch.bincount(index, minlength=count)[index]
-    values = group_normalize(table.rewards, index, count, scale="mad", eps=share)
-    return per_episode(table, values)
+    return normalized(table, table.rewards, scale="mad", eps=share)
 
 
 def difficulty(

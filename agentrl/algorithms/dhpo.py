@@ -17,7 +17,7 @@ import torch
 
 from agentrl.algorithms.base import needs, part, prepares
 from agentrl.algorithms.grpo import GRPO
-from agentrl.losses import pessimistic
+from agentrl.losses import pessimistic, sequence_ratio
 from agentrl.table import View
 
 Pessimism = Literal["none", "branch"]
@@ -32,11 +32,9 @@ def clipped_branch(view: View, ratio: torch.Tensor, clip: list[float], rule: str
 
 def mixture(view: View, alpha: float | torch.Tensor, clips: list[float], rule: str) -> torch.Tensor:
     """The token's loss and its sample's, `alpha` of the first."""
-    log_ratio = view.logprobs - view.old
-    mean = view.mean(log_ratio.detach(), over="sample")
-    sequence = mean.exp() * (view.logprobs - view.logprobs.detach()).exp()
-    token = clipped_branch(view, log_ratio.exp(), clips[:2], rule)
-    return alpha * token + (1 - alpha) * clipped_branch(view, sequence, clips[2:], rule)
+    token = clipped_branch(view, (view.logprobs - view.old).exp(), clips[:2], rule)
+    sequence = clipped_branch(view, sequence_ratio(view), clips[2:], rule)
+    return alpha * token + (1 - alpha) * sequence
 
 
 def mixed(

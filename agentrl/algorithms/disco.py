@@ -20,6 +20,7 @@ from agentrl.algorithms.base import part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.losses import discriminative
 from agentrl.penalties import kl_constraint
+from agentrl.rewards import successes
 from agentrl.table import Table, per_episode
 from agentrl.types import Group
 from agentrl.weightings import token_mean
@@ -32,7 +33,7 @@ def outcome_sign(table: Table, groups: Sequence[Group]) -> torch.Tensor:
     """
     marks = []
     for group in groups:
-        right = [episode.main.success for episode in group.live]
+        right = successes(group)
         marks += [0.0 if len(set(right)) < 2 else 2.0 * flag - 1.0 for flag in right]
     return per_episode(table, torch.tensor(marks))
 

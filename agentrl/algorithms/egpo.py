@@ -14,9 +14,7 @@ mean; negative advantages shrink; the sign is kept iff lam < alpha.
 
 from collections.abc import Sequence
 
-import torch
-
-from agentrl.advantages import STANDARD, Credit, adjusted, episode_sums, needs_std
+from agentrl.advantages import STANDARD, Credit, adjusted, episode_means, needs_std
 from agentrl.algorithms.base import Part, needs, part, refuses
 from agentrl.algorithms.grpo import GRPO
 from agentrl.penalties import kl
@@ -41,15 +39,10 @@ def entropy_bonus(
     Formula: A + {lam} clip(H, -|A|/{alpha}, |A|/{alpha}), H the mean entropy before "{tag}";
     A, divided by a std: {base}
     """
-    thought = before_tag(table, tag)
-    count = episode_sums(table, thought).clamp(min=1)
-    entropy = per_episode(table, episode_sums(table, table.entropy * thought) / count)
-
-    def explored(credit: torch.Tensor) -> torch.Tensor:
-        cap = credit.abs() / alpha
-        return credit + lam * entropy.clamp(min=-cap, max=cap)
-
-    return adjusted(base, table, groups, explored)
+    entropy = per_episode(table, episode_means(table, table.entropy, before_tag(table, tag)))
+    return adjusted(
+        base, table, groups, lambda a: a + lam * entropy.clamp(-a.abs() / alpha, a.abs() / alpha)
+    )
 
 
 EGPO = GRPO.but(advantage=part(entropy_bonus), penalty=part(kl, coef=0.001))

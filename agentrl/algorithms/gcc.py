@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from agentrl.algorithms.base import part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.errors import ConfigError
-from agentrl.rewards import pay, with_rewards
-from agentrl.types import Episode, Group
+from agentrl.rewards import holds, public_goods, with_rewards
+from agentrl.types import Group
 
 
 def population_scaled(
@@ -34,27 +34,16 @@ def population_scaled(
     Formula: r (1 + {rho} g (1-g)) where {norm} holds, else r; g its share of the batch (fixed:
     {cooperation_rate}); public goods game with multiplier {multiplier}, None: the given reward
     """
-
-    def follows(episode: Episode) -> bool:
-        return episode.main.parts.get(norm, 0.0) > 0
-
-    played = [g if multiplier is None else public_goods(g, norm, multiplier) for g in groups]
-    population = [follows(episode) for group in played for episode in group.live]
+    played = groups
+    if multiplier is not None:
+        played = public_goods(groups, norm=norm, multiplier=multiplier)
+    population = [holds(episode, norm) for group in played for episode in group.live]
     share = sum(population) / max(1, len(population))
     rate = share if cooperation_rate is None else cooperation_rate
     if not 0 <= rate <= 1:
-        raise ConfigError(
-            f"cooperation_rate is {rate}: give a share between 0 and 1", "cooperation_rate"
-        )
+        raise ConfigError(f"cooperation_rate is {rate}: give a share in [0, 1]", "cooperation_rate")
     factor = 1 + rho * rate * (1 - rate)
-    return with_rewards(played, lambda e: e.main.reward * (factor if follows(e) else 1.0))
-
-
-def public_goods(group: Group, norm: str, multiplier: float) -> Group:
-    """The group paid as one public goods game: a share of the pot, less what one gave."""
-    gives = [float(episode.main.parts.get(norm, 0.0) > 0) for episode in group.live]
-    pot = multiplier * sum(gives) / max(1, len(gives))
-    return pay(group, [pot - given for given in gives])
+    return with_rewards(played, lambda e: e.main.reward * (factor if holds(e, norm) else 1.0))
 
 
 GCC = GRPO.but(shape=part(population_scaled))

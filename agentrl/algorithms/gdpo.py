@@ -17,18 +17,11 @@ from typing import Literal
 
 import torch
 
-from agentrl.advantages import group_normalize, group_sums, live_episodes, part_values
+from agentrl.advantages import group_normalize, group_sums, live_episodes, part_values, whitened
 from agentrl.algorithms.base import declare, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.table import Table, per_episode
 from agentrl.types import Group
-
-
-def token_whitened(values: torch.Tensor) -> torch.Tensor:
-    """`values [M]` with mean 0 and (sample) variance 1 over all tokens; one token gives 0."""
-    if len(values) < 2:
-        return torch.zeros_like(values)
-    return (values - values.mean()) / (values.var() + 1e-8).sqrt()
 
 
 @declare(by_std=True)
@@ -61,7 +54,8 @@ def decoupled(
         whole = group_normalize(credit, torch.zeros_like(index), 1, eps=eps)
         return per_episode(table, torch.where(alive, whole, 0.0))
     rows = table.columns["episode"]
-    return torch.where(alive[rows], token_whitened(credit[rows]), 0.0).float()
+    whole = whitened(credit[rows]) if len(rows) > 1 else torch.zeros(len(rows))
+    return torch.where(alive[rows], whole, 0.0).float()
 
 
 GDPO = GRPO.but(advantage=part(decoupled))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from agentrl.algorithms.base import part
 from agentrl.algorithms.grpo import GRPO
-from agentrl.rewards import pay
+from agentrl.rewards import pay, successes
 from agentrl.types import Group
 
 
@@ -29,19 +29,14 @@ def short_where_right(
     of the groups, ddof {ddof}; elsewhere 1 where right; 0 where wrong
     """
     return [
-        pay(group, by_length(group, alpha, ddof) if chosen else correct(group))
+        pay(group, by_length(group, alpha, ddof) if chosen else successes(group))
         for group, chosen in zip(groups, switched(groups, share), strict=True)
     ]
 
 
-def correct(group: Group) -> list[float]:
-    """1 for each live attempt that is right, else 0."""
-    return [float(episode.main.success) for episode in group.live]
-
-
 def switched(groups: Sequence[Group], share: float) -> list[bool]:
     """Which groups are among the best by their share of right answers; ties in order."""
-    accuracy = [sum(correct(group)) / max(1, len(group.live)) for group in groups]
+    accuracy = [sum(successes(group)) / max(1, len(group.live)) for group in groups]
     order = sorted(range(len(groups)), key=lambda number: -accuracy[number])
     best = set(order[: max(1, math.ceil(share * len(groups) - 1e-9))])
     return [number in best for number in range(len(groups))]

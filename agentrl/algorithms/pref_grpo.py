@@ -5,8 +5,8 @@ Tier: C.
 Certainty: code.
 Differs: the reward, text analogue: a judge of pairs of attempts instead of a score; eps 1e-4.
 Judging both orders and averaging, against a judge's preference for the first, is ours.
-Assumes: a judge `(first, second) -> preference in [0, 1]`, by `module:function`: 1 when the first is
-better and 0.5 for a tie or an unreadable verdict. The default compares the environment's rewards.
+Assumes: a judge by `module:function`, `(first, second) -> [0, 1]`: 1 when the first is better, 0.5
+for a tie or an unreadable verdict. The default compares the environment's rewards.
 Edges: a group's rewards sum to half its size; ties throughout give zero; one attempt earns 0; a
 truncated attempt is judged as it stands.
 """
@@ -42,10 +42,7 @@ def win_rate(
         forward = float(judge(first, second))
         return (forward + 1 - float(judge(second, first))) / 2 if both_orders else forward
 
-    def rewards(group: Group) -> list[float]:
-        return [round(rate, digits) for rate in win_rates(group.live, verdict)]
-
-    return [pay(group, rewards(group)) for group in groups]
+    return [pay(g, [round(rate, digits) for rate in win_rates(g.live, verdict)]) for g in groups]
 
 
 PREF_GRPO = GRPO.but(shape=part(win_rate), advantage=part(group_advantage, eps=1e-4))

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from agentrl.advantages import Singleton, group_normalize, joint, part_values
+from agentrl.advantages import Singleton, group_normalize, live_episodes
 from agentrl.algorithms.base import Part, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.losses import pessimistic
@@ -41,15 +41,18 @@ def rank_advantage(
     Formula: A_ik = (r_ik - mean_k) / (std_k + {eps}), k up to {ranks} over {segments}; ddof
     {ddof}, one attempt: {singleton}
     """
-    values = torch.stack([part_values(groups, f"rank_{k}") for k in range(1, ranks + 1)], dim=1)
+    names = [f"rank_{k}" for k in range(1, ranks + 1)]
+    parts = (episode.main.parts for episode in live_episodes(groups))
+    found = [of.get(name, 0.0) for of in parts for name in names]
+    pool = torch.tensor(found, dtype=torch.float64)
     index = table.owner["episode"][:, None] * ranks + torch.arange(ranks)
-    pool = (values.flatten(), index.flatten(), table.num_groups * ranks)
-    credit = group_normalize(*pool, ddof=ddof, eps=eps, singleton=singleton).view(-1, ranks)
+    where = (index.flatten(), table.num_groups * ranks)
+    credit = group_normalize(pool, *where, ddof=ddof, eps=eps, singleton=singleton).float()
     rank = segments(table, groups)
     listed = (rank >= 0) & (rank < ranks)
-    found = credit[table.episode, rank.clamp(0, ranks - 1)].float()
-    segment, _ = joint(table.turn, rank.clamp(max=ranks) + 1)
-    return {"advantage": torch.where(listed, found, 0.0), "segment": segment}
+    place = table.episode * ranks + rank.clamp(0, ranks - 1)
+    segment = table.turn * (ranks + 2) + rank.clamp(-1, ranks) + 1
+    return {"advantage": torch.where(listed, credit[place], 0.0), "segment": segment}
 
 
 def item_clipped(view: View, *, clip_low: float = 0.06, clip_high: float = 0.08) -> torch.Tensor:
@@ -60,10 +63,10 @@ def item_clipped(view: View, *, clip_low: float = 0.06, clip_high: float = 0.08)
     Formula: -min(s A, clip(s, 1-{clip_low}, 1+{clip_high}) A), s = exp(mean_item(logp - old))
     """
     items = view.segment if "segment" in view.table.columns else view.turn
-    _, item = torch.unique(items, return_inverse=True)
-    gap, count = (view.logprobs - view.old).detach(), int(item.max()) + 1
-    mean = torch.bincount(item, gap, count).to(gap) / torch.bincount(item, minlength=count)
-    ratio = mean[item].exp() * (view.logprobs - view.logprobs.detach()).exp()
+    gap = (view.logprobs - view.old).detach()
+    count = torch.bincount(items)  # numbers without a row stay empty
+    mean = gap.new_zeros(len(count)).index_add(0, items, gap) / count.clamp(min=1)
+    ratio = mean.exp()[items] * (view.logprobs - view.logprobs.detach()).exp()
     return pessimistic(view, ratio, clip_low, clip_high)
 
 

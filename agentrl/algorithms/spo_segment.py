@@ -57,13 +57,13 @@ def segment_steps(
 
     Formula: V(next) - V(before), 0 where p > {threshold}; whitened over p < {threshold}: {whiten}
     """
-    steps = main_rows(table, groups, value_steps)
+    steps = main_rows(table, groups, value_steps).double()  # rounding is no spread to divide by
     unsure = table.behaviour < math.log(threshold)
     steps = torch.where(table.behaviour > math.log(threshold), 0.0, steps)
     among = unsure if bool(unsure.any()) else ~unsure
     centred = steps - steps[among].mean()
     scaled = centred / (centred[among].square().mean().sqrt() + 1e-8)
-    return scaled if whiten else steps
+    return (scaled if whiten else steps).float()
 
 
 def unsure_mean(table: Table, *, threshold: float = 0.9) -> torch.Tensor:

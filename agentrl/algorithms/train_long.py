@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 
 from agentrl.advantages import group_means, group_normalize
-from agentrl.algorithms.base import Algorithm, Part, part, refuses
+from agentrl.algorithms.base import Algorithm, Part, declare, part, refuses
 from agentrl.algorithms.grpo import GRPO
 from agentrl.answers import budget, within_budget
 from agentrl.direction import Direction
@@ -46,6 +46,7 @@ async def budget_told(
     return grouped(task, await together(task, range(attempts), play, told))
 
 
+@declare(by_std=True)
 def root_advantage(table: Table, groups: Sequence[Group], *, eps: float = 1e-6) -> torch.Tensor:
     """The group's advantage with the population variance and eps inside the root.
 

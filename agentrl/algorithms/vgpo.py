@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agentrl.advantages import group_means
 from agentrl.algorithms.base import part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.branching import main_rows, measured, value_steps
@@ -53,10 +54,8 @@ class Anchored:
 
     def __call__(self, table: Table, groups: Sequence[Group]) -> torch.Tensor:
         """Credit `[M]`; the anchor moves once the step is judged."""
-        size = table.members("episode", "group")
-        total = torch.zeros(table.num_groups).double()
-        means = total.index_add(0, table.owner["episode"], table.rewards) / size.clamp(min=1)
-        played = means[size > 0]
+        means = group_means(table.rewards, table.owner["episode"], table.num_groups)
+        played = means[table.members("episode", "group") > 0]
         now = float(played.mean()) if len(played) else 0.0
         anchor = now if self.anchor is None else self.anchor
         credit = main_rows(table, groups, value_steps)

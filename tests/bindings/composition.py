@@ -18,6 +18,7 @@ from bindings.common import (
 )
 from builders import table_of, view_of
 
+from agentrl.algorithms.base import part
 from agentrl.algorithms.care import CARE
 from agentrl.algorithms.codistill import CODISTILL, CODISTILL_LARGE
 from agentrl.algorithms.gcc import GCC

@@ -19,7 +19,7 @@ from agentrl.losses import answer_scores
 from agentrl.preferences import group_losses, mirror_ascent, preference_losses
 from agentrl.table import View
 from agentrl.types import Trajectory
-from agentrl.weightings import fork_threshold
+from agentrl.weightings import fork_thresholds
 
 # Ratios and clips
 
@@ -157,7 +157,7 @@ def spine_mask(*, entropy, version):
     settings = record.weighting.settings
     return {
         "mask": mask.long().tolist(),
-        "threshold": fork_threshold(live, **settings),
+        "threshold": float(fork_thresholds(live, torch.tensor([count]), **settings)),
         "band": [float(table.low[mask][0]), float(table.high[mask][0])],
         "low_hinge": torch.where(live < table.low, hinge, 0.0).tolist(),
         "high_hinge": torch.where(live > table.high, hinge, 0.0).tolist(),

@@ -6,6 +6,11 @@ from differential import broadcast, everywhere, mean, std
 from references.base import group_advantage, normalized, turn_row_advantage
 from references.turns import gae_advantage
 
+from agentrl.agreement import agreement as agreement_part
+from agentrl.agreement import half_solved as half_solved_part
+from agentrl.algorithms.base import part
+from agentrl.algorithms.dgpo import difficulty as difficulty_part
+
 BASES = {f.__name__: f for f in (group_advantage, turn_row_advantage, gae_advantage)}
 
 
@@ -158,7 +163,7 @@ def novelty_bonus(step, base, lam, kappa):
 
 
 def repeats_decayed(step, decay, base):
-    return changed(step, base, lambda A, t, s, a, g: A * decay ** g.notes.get("repeat", 0.0))
+    return changed(step, base, lambda x, t, s, a, g: x * decay ** g.notes.get("repeat", 0.0))
 
 
 def decoupled(step, release, eps, weights, batch_norm):
@@ -186,7 +191,7 @@ def decoupled(step, release, eps, weights, batch_norm):
 
 
 def attempts_only(step, base):
-    return changed(step, base, lambda A, t, s, a, g: 0.0 if a.agent == "explanation" else A)
+    return changed(step, base, lambda x, t, s, a, g: 0.0 if a.agent == "explanation" else x)
 
 
 def surprise(step, eps):
@@ -235,6 +240,13 @@ ALSO = {
         {"per_token": True, "gamma_pos": 0.3, "correct_above": None},
         {"gamma_neg": 0.0},
     ),
+    "group_weighted": (
+        {"weight": part(difficulty_part, main="executed", temperature=0.7)},
+        {"weight": part(half_solved_part, diversity="entropy", classes=3)},
+        {"weight": part(agreement_part, entropy="shannon", form="exponential")},
+        {"weight": part(agreement_part, mass="probability", alpha=0.6)},
+    ),
+    "root_advantage": ({"eps": 0.3},),
     "novelty_bonus": ({"lam": 0.3, "kappa": 2.0},),
     "repeats_decayed": ({"decay": 0.7},),
 }

@@ -1,11 +1,10 @@
 """Literal formulas of credit that reads log-probs, entropies or values of tokens."""
 
-import json
 import math
 
-from differential import broadcast, everywhere, mean, std
+from differential import broadcast, mean
 from references.base import normalized
-from references.credit import based, changed, iter_tokens, rewards_of
+from references.credit import based, changed, iter_tokens
 
 
 def total(attempt, first, second):
@@ -13,20 +12,22 @@ def total(attempt, first, second):
     return sum(getattr(t, first) - getattr(t, second) for t in attempt.tokens)
 
 
-def VerifiedTarget(step, alpha, cap, z_floor, reset_z):
-    sums, found = {}, []
+def verified_target(step, alpha, cap, z_floor, reset_z, earlier=()):
+    found = []
     for group in step:
-        shares = [math.exp(total(a, "ref", "behaviour")) if a.success else 0.0 for a in group]
-        task = "" if reset_z else json.dumps(group.data, sort_keys=True)
-        before = (0.0, 0) if reset_z else sums.get(task, (0.0, 0))
-        sums[task] = before[0] + sum(shares), before[1] + len(group)
-        z = min(1.0, sums[task][0] / sums[task][1])
-        rewards = [pseudo_reward(a, z or z_floor, alpha, cap) for a in group]
-        alone = [
-            (sum(rewards) - r) / (len(rewards) - 1) if len(rewards) > 1 else r for r in rewards
-        ]
-        found.append([r - others for r, others in zip(rewards, alone, strict=True)])
+        seen = [g for of in earlier for g in of if g.data == group.data and not reset_z]
+        seen += [g for g in step[: step.index(group) + 1] if g.data == group.data and not reset_z]
+        shares = [target_share(a) for g in seen or [group] for a in g]
+        z = min(1.0, mean(shares)) or z_floor
+        rewards = [pseudo_reward(a, z, alpha, cap) for a in group]
+        others = [mean(rewards[:i] + rewards[i + 1 :]) for i in range(len(rewards))]
+        alone = len(group) == 1
+        found.append([0.0 if alone else r - b for r, b in zip(rewards, others, strict=True)])
     return broadcast(step, found)
+
+
+def target_share(attempt):
+    return math.exp(total(attempt, "ref", "behaviour")) if attempt.success else 0.0
 
 
 def pseudo_reward(attempt, z, alpha, cap):
@@ -86,10 +87,12 @@ def answered(attempt, answer):
     return attempt.tokens[begin + 1 : close]
 
 
-def TemperedCredit(step, base, target, limit, warm, cool, correct_above):
-    """The first step, before which no entropy is known: H = 0."""
+def tempered_credit(step, base, target, limit, warm, cool, correct_above, earlier=()):
+    """Warm or cool decides how `tempered` is made; no entropy is known before the first step."""
     right = [a.reward > correct_above for group in step for a in group]
-    share, a0 = mean(right), min(abs(target - 0.0), limit)
+    last = earlier[-1] if earlier else ()
+    entropy = mean(-t.old for group in last for a in group for t in a.tokens)
+    share, a0 = mean(right), min(abs(target - entropy), limit)
     alpha = (a0 / share) / (1 + a0 / share) if share else 0.0
 
     def mixed(credit, token, of, attempt, group):
@@ -114,8 +117,9 @@ def thought(said, tag):
     return said.tokens[: texts.index(tag)] if tag in texts else []
 
 
-def EntropyFiltered(step, base, gamma, threshold, initial_entropy):
-    entropies = [t.entropy for group in step for a in group for t in a.tokens]
+def entropy_filtered(step, base, gamma, threshold, initial_entropy, earlier=()):
+    first = earlier[0] if earlier else step
+    entropies = [t.entropy for group in first for a in group for t in a.tokens]
     initial = mean(entropies) if initial_entropy == "measured" else initial_entropy
 
     def filtered(credit, token, of, attempt, group):
@@ -152,121 +156,13 @@ def with_width(step, base, eps0, a, b, low, high):
     return {"advantage": credit, "width": broadcast(step, widths)}
 
 
-def rank_advantage(step, segments, ranks, ddof, eps, singleton):
-    found = {}
-    for group in step:
-        columns = []
-        for k in range(1, ranks + 1):
-            column = [a.parts.get(f"rank_{k}", 0.0) for a in group]
-            columns.append(normalized(column, "std", ddof, eps, singleton))
-        for i, attempt in enumerate(group):
-            for token, rank in zip(attempt.tokens, SEGMENTS[segments[0]](attempt, **segments[1])):
-                found[id(token)] = columns[rank][i] if 0 <= rank < ranks else 0.0
-    return everywhere(step, lambda t, s, a, g: found[id(t)])
-
-
-def by_turn(attempt):
-    return [number for number, said in enumerate(attempt.turns) for _ in said.tokens]
-
-
-def by_item(attempt, separators):
-    items, item = [], 0
-    for said in attempt.turns:
-        for number, token in enumerate(said.tokens, 1):
-            end_token = said.stopped and number == len(said.tokens)
-            items.append(-1 if end_token else item)
-            item += any(separator in token.text for separator in separators)
-    return items
-
-
-SEGMENTS = {"by_turn": by_turn, "by_item": by_item}
-
-
-def segment_values(attempt):
-    """Each token takes the change from the valued place before it to the next, or to the score."""
-    places = sorted(attempt.values)
-    ends = [*places, len(attempt.tokens) - 1]
-    values = [*(attempt.values[p] for p in places), attempt.reward]
-    steps = []
-    for t in range(len(attempt.tokens)):
-        k = next(i for i, end in enumerate(ends) if end >= t)
-        steps.append(values[k] - values[k - 1] if k > 0 else 0.0)
-    return steps
-
-
-def segment_steps(step, threshold, whiten):
-    steps, unsure = {}, []
-    for attempt in (a for group in step for a in group):
-        for token, change in zip(attempt.tokens, segment_values(attempt), strict=True):
-            p = math.exp(token.behaviour)
-            steps[id(token)] = 0.0 if p > threshold else change
-            unsure += [change] if p < threshold else []
-    pool = unsure or list(steps.values())
-    centre, spread = mean(pool), std(pool, 0) + 1e-8
-    return everywhere(
-        step,
-        lambda t, s, a, g: (steps[id(t)] - centre) / spread if whiten else steps[id(t)],
-    )
-
-
-def edge_advantage(step):
-    found = {}
-    for attempt in (a for group in step for a in group):
-        for t, token in enumerate(attempt.tokens):
-            starts = [place for place in sorted(attempt.values) if place <= t]
-            found[id(token)] = attempt.values[starts[-1]] if starts else 0.0
-    return everywhere(step, lambda t, s, a, g: found[id(t)])
-
-
-def Anchored(step, kappa, decay):
-    """The first step: the anchor is the mean of its groups' means."""
-    anchor, found = mean(mean(rewards_of(group)) for group in step if group), {}
-    for group in step:
-        for attempt in group:
-            for token, change in zip(attempt.tokens, segment_values(attempt), strict=True):
-                found[id(token)] = change + kappa * (mean(rewards_of(group)) - anchor)
-    return everywhere(step, lambda t, s, a, g: found[id(t)])
-
-
-def RobustPairs(step, beta, eta, kind, key):
-    """Every pair's weight is q_g N / N_g after the weights have moved; a mean over the pairs."""
-    pairs = [(g, *best_and_worst(g)) for g in step if max(rewards_of(g)) > min(rewards_of(g))]
-    margins = [total(w, "old", "ref") - total(l, "old", "ref") for _, w, l in pairs]
-    losses, slopes = zip(*(pair_loss(h, beta, kind) for h in margins)) if pairs else ((), ())
-    names = [str(g.data.get(key, "test")) for g, _, _ in pairs]
-    share = {n: len(names) / names.count(n) for n in names}
-    q = {n: math.exp(eta * share[n] * loss_of(n, names, losses)) for n in names}
-    q = {n: weight / sum(q.values()) for n, weight in q.items()}
-    scale, credit = sum(len(g) for g, _, _ in pairs) / max(1, len(pairs)), {}
-    for (_, won, lost), slope, name in zip(pairs, slopes, names, strict=True):
-        credit[id(won)] = -scale * q[name] * share[name] * slope
-        credit[id(lost)] = -credit[id(won)]
-    return everywhere(step, lambda t, s, a, g: credit.get(id(a), 0.0))
-
-
-def loss_of(name, names, losses):
-    return sum(loss for of, loss in zip(names, losses, strict=True) if of == name)
-
-
-def best_and_worst(group):
-    rewards = rewards_of(group)
-    return group[rewards.index(max(rewards))], group[rewards.index(min(rewards))]
-
-
-def pair_loss(h, beta, kind):
-    """The loss and its derivative by the margin h."""
-    if kind == "ipo":
-        return (h - 1 / (2 * beta)) ** 2, 2 * (h - 1 / (2 * beta))
-    return math.log1p(math.exp(-beta * h)), -beta / (1 + math.exp(beta * h))
-
-
 ADVANTAGES = {
     f.__name__: f
-    for f in (
-        *(VerifiedTarget, distilled_advantage, consistency_advantage, TemperedCredit),
-        *(entropy_bonus, EntropyFiltered, with_score, with_width, rank_advantage),
-        *(segment_steps, edge_advantage, Anchored, RobustPairs),
-    )
+    for f in (*(distilled_advantage, consistency_advantage, entropy_bonus, with_score, with_width),)
+} | {
+    "VerifiedTarget": verified_target,
+    "TemperedCredit": tempered_credit,
+    "EntropyFiltered": entropy_filtered,
 }
 ALSO = {
     "VerifiedTarget": ({"alpha": 0.9, "cap": 0.5}, {"reset_z": False, "z_floor": 0.3}),
@@ -277,8 +173,4 @@ ALSO = {
     "EntropyFiltered": ({"threshold": 0.4, "gamma": 0.5}, {"initial_entropy": 0.8}),
     "with_score": ({"score": "order"},),
     "with_width": ({"a": 1.0, "b": 0.9}, {"a": 0.0, "b": 0.0}),
-    "rank_advantage": ({"ranks": 1}, {"ddof": 0, "singleton": "raw"}),
-    "segment_steps": ({"whiten": False}, {"threshold": 0.5}),
-    "Anchored": ({"kappa": 0.8},),
-    "RobustPairs": ({"kind": "ipo"}, {"key": "kind", "eta": 0.4}),
 }

@@ -75,13 +75,14 @@ def chained(text, inner, signs):
         used = used + more
         if right is None or (sign == "/" and right == 0):
             return used, None, text
-        value = {
-            "+": lambda: value + right,
-            "-": lambda: value - right,
-            "*": lambda: value * right,
-            "/": lambda: value / right,
-        }[sign]()
+        value = worked(sign, value, right)
     return used, value, text
+
+
+def worked(sign, left, right):
+    if sign in "+-":
+        return left + right if sign == "+" else left - right
+    return left * right if sign == "*" else left / right
 
 
 def add(text):
@@ -116,7 +117,7 @@ def think_tags(text):
     for tag in ("<think>", "</think>", "<rethink>", "</rethink>"):
         if tag in rest:
             rest, found = rest.split(tag, 1)[1], found + 1
-    thought = (text.split("<think>", 1) + [""])[1].split("</think>")[0]
+    thought = text.partition("<think>")[2].split("</think>")[0]
     return 0.1 * found + (0.1 if found == 4 and len(thought.split()) >= 2 else 0.0)
 
 

@@ -112,9 +112,9 @@ def by_length(attempt, group, alpha, ddof):
     return 1 - alpha / (1 + math.exp(-z))
 
 
-def CalibratedMixture(step, weights, scales, anchor, magnitude, floor):
-    """The first step, which fixes the scales."""
-    live = [attempt for group in step for attempt in group]
+def calibrated(step, weights, scales, anchor, magnitude, floor, earlier=()):
+    """The first step fixes the scales."""
+    live = [attempt for group in (*earlier, step)[0] for attempt in group]
     anchor = next(iter(weights)) if anchor is None else anchor
 
     def size(name):
@@ -130,7 +130,7 @@ def CalibratedMixture(step, weights, scales, anchor, magnitude, floor):
 
 
 def win_rate(step, judge, both_orders, digits):
-    assert judge.endswith(":better_reward")
+    assert judge[0] == "better_reward"
     found = []
     for group in step:
         rewards = [a.reward for a in group]
@@ -154,7 +154,7 @@ def decayed_successes(step, decay):
     return found
 
 
-def vote(step, plain):
+def majority_vote(step, plain):
     found = []
     for group in step:
         votes = [a.answer for a in group]
@@ -171,10 +171,10 @@ SHAPES = {
     f.__name__: f
     for f in (
         *(weighted_sum, gated_sum, staged_sum, criteria, soft_overlong, rank_rewards),
-        *(population_scaled, short_where_right, CalibratedMixture),
-        *(win_rate, decayed_successes, vote),
+        *(population_scaled, short_where_right),
+        *(win_rate, decayed_successes, majority_vote),
     )
-}
+} | {"CalibratedMixture": calibrated}
 ALSO = {
     "weighted_sum": ({"weights": {"solved": 0.7, "order": -2.0, "hit_1": 1.0}},),
     "gated_sum": ({"weights": {"order": 1.0, "judge": 2.0}, "gates": {"judge": "executed"}},),
@@ -200,5 +200,5 @@ ALSO = {
     ),
     "win_rate": ({"both_orders": True, "digits": 6},),
     "decayed_successes": ({"decay": 0.9},),
-    "vote": ({"plain": True},),
+    "majority_vote": ({"plain": True},),
 }

@@ -99,7 +99,11 @@ def turn_shares(step, dense, max_total):
 
 
 def agent_rewards(step, main, sub):
-    return [[main[0] + main[1] * attempt.success for attempt in group] for group in step]
+    def reward(attempt):
+        form = attempt.parts.get("format", 1.0)
+        return main[0] * form + main[1] * attempt.success if form > 0 else 0.0
+
+    return [[reward(attempt) for attempt in group] for group in step]
 
 
 def aligned(step, base, d, seed):

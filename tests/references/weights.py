@@ -1,6 +1,7 @@
 """Literal weightings that a paper brings along."""
 
 import math
+from functools import cache
 
 from differential import everywhere, mean
 from references.base import attempts, normalized, seq_mean_token_mean, token_mean
@@ -78,6 +79,7 @@ def unsure_mean(step, threshold):
 # Forks
 
 
+@cache
 def otsu(entropies, bins):
     """The bin centre that splits a histogram best; the first of equals."""
     low, high = min(entropies), max(entropies)
@@ -86,20 +88,15 @@ def otsu(entropies, bins):
     for entropy in entropies:
         counts[min(bins - 1, int((entropy - low) / width))] += 1
     centres = [low + (k + 0.5) * width for k in range(bins)]
-    best, found = -1.0, low
-    for k in range(bins - 1):
-        sides = (range(k + 1), range(k + 1, bins))
-        left, right = (sum(counts[i] for i in side) / len(entropies) for side in sides)
-        if left and right:
-            means = [mean_of(counts, centres, side) for side in sides]
-            between = left * right * (means[0] - means[1]) ** 2
-            if between > best + 1e-12:
-                best, found = between, centres[k]
+    whole = sum(n * centre for n, centre in zip(counts, centres, strict=True))
+    best, found, left, below = -1.0, low, 0, 0.0
+    for count, centre in zip(counts[:-1], centres[:-1], strict=True):
+        left, below = left + count, below + count * centre
+        right = len(entropies) - left
+        between = left * right * (below / left - (whole - below) / right) ** 2
+        if between > best + 1e-9:
+            best, found = between, centre
     return found
-
-
-def mean_of(counts, centres, side):
-    return sum(counts[i] * centres[i] for i in side) / sum(counts[i] for i in side)
 
 
 def forks(attempt, version, share, bins):
@@ -110,7 +107,7 @@ def forks(attempt, version, share, bins):
     elif max(entropies) - min(entropies) <= 1e-12:
         threshold = min(entropies)
     else:
-        threshold = otsu(entropies, bins)
+        threshold = otsu(tuple(entropies), bins)
     return [t for t in attempt.tokens if t.still.entropy >= threshold]
 
 
