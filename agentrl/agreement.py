@@ -106,10 +106,12 @@ def cluster_masses(
 def token_distance(table: Table) -> torch.Tensor:
     """One minus the mean overlap (Jaccard, sampled ids) with the group's others `[episodes]`."""
     of, total = table.owner["episode"], table.count("episode")
+    if len(table) == 0:
+        return torch.ones(total)
     size = table.members("episode", "group")
-    most = int(size.max()) if len(size) else 1
+    most = int(size.max())
     first = size.cumsum(0) - size
-    width = int(table.ids.max()) + 1 if len(table) else 1
+    width = int(table.ids.max()) + 1
     said = (table.group * width + table.ids) * most + table.episode - first[table.group]
     said = torch.unique_consecutive(torch.from_numpy(np.sort(said.numpy())))
     word = said // most  # a group's words, and for each the attempts in order

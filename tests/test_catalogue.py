@@ -9,6 +9,7 @@ import importlib
 import inspect
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ def scored(rewards, lengths=None, seed=0):
         for episode in one.episodes:
             episode.main.parts["solved"] = episode.main.reward
     return groups
+
+
+def with_foreign_members(groups):
+    """The groups, the second attempt of each sampled under another prompt than it trains under."""
+    found = []
+    for one in groups:
+        first, second, *rest = one.episodes
+        episodes = (first, replace(second, off_policy=True), *rest)
+        found.append(replace(one, episodes=episodes))
+    return found
 
 
 def credited(tiny, name, groups, **options):
@@ -154,8 +165,10 @@ def check_step(tiny, name):
 
 def check_split(tiny, name):
     """No split into micro-batches, and so no padding, changes the gradient."""
-    learner, table = credited(tiny, name, scored(MIXED), epochs=2)
-    table = table.with_columns(old=table.old + 0.3 * torch.rand(len(table)) - 0.15)
+    learner, table = credited(tiny, name, with_foreign_members(scored(MIXED)), epochs=2)
+    own = table.off_policy == 0
+    shifted = table.old + 0.3 * torch.rand(len(table)) - 0.15
+    table = table.with_columns(old=torch.where(own, shifted, table.behaviour))
     learner.token_budget = 10_000
     expected = gradients(learner, table)
     for learner.token_budget in (1, 17):

@@ -60,7 +60,7 @@ def test_the_command_line_refuses_in_one_line():
         ("algorithm.penalty_weighting=token_mean", "weighs a penalty, but there is none"),
         ("algorithm.reference=moving_average", "moves a reference model that no part reads"),
         ("learner.teacher=somewhere", "reads no teacher: leave it empty"),
-        ("algorithm=codistill", "needs one: a folder"),
+        ("algorithm=codistill", "has no default alpha: set algorithm.advantage.alpha"),
     ],
 )
 def test_a_setting_that_nothing_reads_is_refused(override, says):

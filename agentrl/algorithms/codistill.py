@@ -18,14 +18,20 @@ from typing import Literal
 import torch
 
 from agentrl.advantages import Singleton, episode_means, episode_sums, group_normalize
-from agentrl.algorithms.base import declare, needs, part
+from agentrl.algorithms.base import Algorithm, Part, declare, needs, part, refuses
 from agentrl.algorithms.grpo import GRPO
-from agentrl.errors import ConfigError
 from agentrl.losses import behaviour_clipped
 from agentrl.table import Table, per_episode
 from agentrl.types import Group
 
 
+def undecided(record: Algorithm, piece: Part) -> str | None:
+    """Why it cannot run: the paper's weight of the teacher is unknown, so there is no default."""
+    missing = piece.settings["alpha"] is None
+    return "has no default alpha: set algorithm.advantage.alpha" if missing else None
+
+
+@refuses(undecided)
 @declare(by_std=True)
 @needs("teacher")
 def distilled_advantage(
@@ -44,10 +50,9 @@ def distilled_advantage(
     Formula: A_i = (r'_i - mean) / (std + {eps}), ddof {ddof}, one attempt: {singleton};
     r' = r + {alpha} {kd_reduce}(teacher - behaviour), the {selected} most extreme (None: all)
     """
-    if alpha is None:
-        raise ConfigError("codistill has no default alpha: give one", "algorithm.advantage.alpha")
     reduce = episode_sums if kd_reduce == "sum" else episode_means
-    rewards = table.rewards + alpha * reduce(table, table.teacher - table.behaviour)
+    weight = 0.0 if alpha is None else alpha  # refused before a run
+    rewards = table.rewards + weight * reduce(table, table.teacher - table.behaviour)
     index = table.owner["episode"]
     places = (extremes(rewards, index == g, selected) for g in range(table.num_groups))
     kept = torch.cat([index[:0], *places])
