@@ -60,8 +60,8 @@ def by_teacher(learner: Learner, table: Table) -> torch.Tensor:
 
 def at_temperature(learner: Learner, table: Table) -> torch.Tensor:
     """Log-probs of the policy at the asking part's `temperature` times the run's."""
-    asking = (p for p in learner.algorithm.parts.values() if "tempered" in p.needs)
-    factor = next(p.live.temperature for p in asking)
+    pieces = (piece for p in learner.algorithm.parts.values() for piece in p.family())
+    factor = next(piece.live.temperature for piece in pieces if hasattr(piece.live, "temperature"))
     return learner.run(table, learner.model, temperature=learner.temperature * factor).logprobs
 
 
