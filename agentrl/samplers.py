@@ -204,15 +204,20 @@ class ValueBased(Tracked):
         super().__init__(pool, seed, tracker=tracker)
         self.tasks = {task.id: task for task in pool}
         self.max_reward, self.ddof = max_reward, ddof
-        self.largest, self.step = 0, -1
+        self.largest = 0
         self.played: dict[str, int] = {}
 
     def choose(self, count: int, attempts: int) -> list[Choice]:
         """`count` tasks, those of the step that are worth it first if it is a refill."""
         self.largest = max(self.largest, count)
-        again = self.valuable(count) if count < self.largest else []
-        new = [task for task in self.distinct(count) if task not in again]
-        return [self.choice(task, attempts) for task in (*again, *new)][:count]
+        refill = count < self.largest
+        self.played = self.played if refill else {}
+        tasks = {task.id: task for task in (self.valuable(count) if refill else [])}
+        while len(tasks) < min(count, len(self.tasks)):
+            task = self._at(self.position)
+            tasks.setdefault(task.id, task)
+            self.position += 1
+        return [self.choice(task, attempts) for task in tasks.values()]
 
     def choice(self, task: Task, attempts: int) -> Choice:
         """A choice with its notes."""
@@ -240,17 +245,15 @@ class ValueBased(Tracked):
         """Count what the step has played."""
         super().observe(groups, score)
         for group in groups:
-            self.played = self.played if group.step == self.step else {}
-            self.step = group.step
             self.played[group.task.id] = self.played.get(group.task.id, 0) + 1
 
     def state_dict(self) -> dict[str, Any]:
         """The position, and what the step has played."""
-        step = {"largest": self.largest, "step": self.step, "played": dict(self.played)}
+        step = {"largest": self.largest, "played": dict(self.played)}
         return {**super().state_dict(), **step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         super().load_state_dict(state)
-        self.largest, self.step = state["largest"], state["step"]
+        self.largest = state["largest"]
         self.played = dict(state["played"])

@@ -68,7 +68,7 @@ def test_a_new_step_repeats_nothing():
 
 def test_a_refill_leaves_no_task_out():
     sampler, groups = started(size=8, count=4)
-    seen = {group.task.id for group in groups}
-    sampler.observe(played(sampler.choose(3, 4)), None)
-    rest = sampler.choose(4, 4)
-    assert sampler.position <= 8 or len(seen | {choice.task.id for choice in rest}) == 8
+    refill = sampler.choose(3, 4)
+    sampler.observe(played(refill), None)
+    seen = {group.task.id for group in groups} | {choice.task.id for choice in refill}
+    assert len(seen | {choice.task.id for choice in sampler.choose(4, 4)}) == 8
