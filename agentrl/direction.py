@@ -112,7 +112,8 @@ class DirectedPlayer:
         if number < len(replay):
             return recorded(replay[number], number, context)
         if self.direction.script:
-            return await self._scripted(max_tokens)
+            said = await self.stage.ask(self.direction.script)
+            return scripted(self.chat, str(said), max_tokens)
         if number > len(replay) or not head:
             return await self.player.complete(context, max_tokens)
         begun = join(head)
@@ -121,16 +122,18 @@ class DirectedPlayer:
         text = self.chat.decode(np.concatenate([begun, completion.ids]))
         return replace(completion, head=head, text=text)
 
-    async def _scripted(self, max_tokens: int) -> Completion:
-        ids = self.chat.encode(str(await self.stage.ask(self.direction.script)))
-        kept = ids[:max_tokens]
-        return Completion(
-            ids=kept,
-            logprobs=np.zeros(len(kept), np.float32),
-            text=self.chat.decode(kept),
-            finish=Finish.STOP if len(kept) == len(ids) else Finish.LENGTH,
-            policy="script",
-        )
+
+def scripted(chat: Chat, text: str, max_tokens: int) -> Completion:
+    """A text as a completion, cut at `max_tokens`; log-probs are 0 because nothing was drawn."""
+    ids = chat.encode(text)
+    kept = ids[:max_tokens]
+    return Completion(
+        ids=kept,
+        logprobs=np.zeros(len(kept), np.float32),
+        text=chat.decode(kept),
+        finish=Finish.STOP if len(kept) == len(ids) else Finish.LENGTH,
+        policy="script",
+    )
 
 
 def recorded(turn: Turn, number: int, context: Sequence[Span]) -> Completion:

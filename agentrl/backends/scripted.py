@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from agentrl.direction import scripted
 from agentrl.errors import EnvError
 from agentrl.protocols import Chat, Player, Stage
 from agentrl.rollout import Cast
-from agentrl.types import Completion, Finish, Span
+from agentrl.types import Completion, Span
 
 Script = Callable[[], Awaitable[str]]
 
@@ -30,15 +31,7 @@ class ScriptedPlayer:
         text = await self.script()
         if not isinstance(text, str):
             raise EnvError(f"the script said {text!r}: give a text")
-        ids = self.chat.encode(text)
-        kept = ids[:max_tokens]
-        return Completion(
-            ids=kept,
-            logprobs=np.zeros(len(kept), np.float32),
-            text=self.chat.decode(kept),
-            finish=Finish.STOP if len(kept) == len(ids) else Finish.LENGTH,
-            policy="script",
-        )
+        return scripted(self.chat, text, max_tokens)
 
 
 def expert(chat: Chat) -> Cast:
