@@ -317,10 +317,8 @@ def test_distillation_keeps_a_group_of_equal_rewards_alive_and_can_select():
 
 
 def test_distillation_asks_for_its_weight():
-    groups = random_groups([[1, 0]])
-    table = table_of(groups)
-    with pytest.raises(ConfigError, match="alpha"):
-        CODISTILL.credit(table.with_columns(teacher=table.behaviour), groups)
+    assert "no default alpha" in CODISTILL.refusals()["advantage"]
+    assert not CODISTILL.but(advantage=CODISTILL.advantage.but(alpha=0.1)).refusals()
 
 
 def next_word(model, context):
