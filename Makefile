@@ -41,7 +41,7 @@ test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty 
 	$(PYTHON) -m venv build/wheel-env
 	build/wheel-env/bin/python $(INSTALL) "$$(echo build/wheel/agentrl-*.whl)[sparql,dev]"
 	mkdir -p build/wheel-tests
-	cp -R $(wildcard tests examples docs README.md pyproject.toml) build/wheel-tests
+	cp -R $(wildcard tests examples docs README.md CONTRIBUTING.md pyproject.toml) build/wheel-tests
 	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto
 
 docs: $(VENV)/.test-installed ## the page of all algorithms, from the code

@@ -1,5 +1,6 @@
 """The README's code runs, and its commands and files exist."""
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,7 @@ import catalogue_page
 import pytest
 from typer.main import get_command
 
+from agentrl.algorithms import corpo
 from agentrl.cli.main import app
 
 ROOT = Path(__file__).parent.parent
@@ -75,5 +77,5 @@ def test_the_tree_of_the_readme_names_what_exists():
 def test_the_example_of_contributing_is_the_file():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     shown = text.partition("## Add an algorithm")[2].partition("```python\n")[2].partition("```")[0]
-    code = (ROOT / "agentrl" / "algorithms" / "corpo.py").read_text()
+    code = inspect.getsource(corpo)
     assert "".join(line[3:] or "\n" for line in shown.splitlines(True)).strip() == code.strip()
