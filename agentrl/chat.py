@@ -1,57 +1,137 @@
-"""Messages <-> token ids: the only file that knows chat templates.
+"""Messages <-> token ids: a conversation as a ledger that is only ever appended to, or forked.
 
-A conversation is only ever appended to. The opening is rendered once; after every completion the
-*delta* (what closes the assistant's turn, the next message, the next turn's start) is rendered
-behind a sentinel and cut out, so that sampled ids are never rendered again. `TemplateChat` proves
-at construction that its template allows this.
+    opening     [system, user, ...]            rendered once
+    sampled     exactly what the policy said   never rendered
+    delta       what closes its turn, the environment's messages, the next turn's start
+
+The delta is what the template writes behind the token that ends a turn. Where a template rewrites
+what came before (it strips old thoughts, moves the system prompt, counts messages), the ledger
+forks: the next context is a fresh rendering, and sampled tokens keep their rows in the sample that
+they were drawn in (`samples.py`). A fork is said once in the log and counted in
+`Dialogue.forks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product, zip_longest
+from typing import Any, Literal
 
 import numpy as np
 
-from agentrl.errors import PolicyError, boundary
-from agentrl.types import Ids, Message, Source, Span
+from agentrl.calls import FORMATS, CallFormat, recognised
+from agentrl.errors import DataError
+from agentrl.template import ASKED, SENTINEL, Template, Tools
+from agentrl.types import Completion, Finish, Ids, Message, Source, Span, ToolCall
 
-SENTINEL = "sentinel7"
-MARK = "mark7"
-PROBE = (Message("user", "first probe"), Message("user", "second probe"))
+CALL = ToolCall("probe", {"key": "value"}, "000000001")
+
+CallName = Literal[
+    "auto", "fenced", "hermes", "llama_json", "llama_pythonic", "mistral", "plain", "xml"
+]
+"""`auto`, or a format in `calls.FORMATS`."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialogue:
+    """A conversation in front of its next completion."""
+
+    messages: tuple[Message, ...]
+    spans: tuple[Span, ...]
+    """The exact context."""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    """JSON schemas of the tools that the template lists."""
+    forks: int = 0
+    """How often history was rewritten so far."""
+    text: str = ""
+    """The template's own rendering of `messages`, where forks are looked for."""
 
 
 class TemplateChat:
-    """A Hugging Face tokenizer with a chat template, used append-only.
+    """A Hugging Face tokenizer with a chat template.
+
+    Args:
+        tokenizer: with a chat template and a special token that ends a turn.
+        model_ends: further tokens that the model ends a turn with.
+        calls: how the model writes tool calls, a name in `calls.FORMATS`; `auto` reads it off the
+            template.
+        thinking: told to templates that can switch it (`enable_thinking`); None leaves their
+            default.
+        history: `template` follows a template that rewrites history, by forking; `append` keeps
+            what was said as it was said.
 
     Raises:
-        PolicyError: no chat template, or one that is not append-only.
+        PolicyError: no chat template, or one that cannot be sampled from.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        if not getattr(tokenizer, "chat_template", None):
-            raise PolicyError(
-                f"the tokenizer {tokenizer.name_or_path!r} has no chat template: "
-                "set tokenizer.chat_template and save it"
-            )
+    def __init__(
+        self,
+        tokenizer: Any,
+        model_ends: Sequence[int] = (),
+        *,
+        calls: CallName = "auto",
+        thinking: bool | None = None,
+        history: Literal["template", "append"] = "template",
+    ) -> None:
+        options = {} if thinking is None else {"enable_thinking": thinking}
+        self.template = Template(tokenizer, **options)
         self.tokenizer = tokenizer
-        self._known_leads: dict[tuple[tuple[str, ...], bool | None], list[int]] = {}
-        self.end_id, self.end_ids = self._find_ends()
-        self._prove()
+        known = recognised(str(tokenizer.chat_template)) if calls == "auto" else calls
+        self.calls = FORMATS[known]
+        self.template.check_generation()
+        ends, self.writes_end = self.template.turn_ends()
+        self.end_id, self.end_ids = ends[0], frozenset([*ends, *model_ends])
+        self.raw_calls = True
+        self.raw_calls = all(self._goes_on(kind) for kind in self._kinds())
+        self.append_only = self._proved()
+        self.appends = history == "append" or self.append_only
+        self._told = False
+        self._boundaries: dict[tuple[str, ...], int] = {}
 
-    def opening(self, messages: Sequence[Message]) -> tuple[Span, ...]:
-        """The conversation before the first completion: spans of template and environment text."""
-        text = self._render(messages, generation=True)
-        roles = tuple(message.role for message in messages)
-        return self._spans(text, [message.content for message in messages], self._leads(roles))
+    def opening(self, messages: Sequence[Message], tools: Tools = ()) -> Dialogue:
+        """The conversation before the first completion."""
+        text = self.template.render(messages, tools=tools)
+        spans = self.template.spans(text, self.template.owned(text, messages, tools))
+        return Dialogue(messages=tuple(messages), spans=spans, tools=tuple(tools), text=text)
 
-    def reply(self, message: Message, *, closed: bool) -> tuple[Span, ...]:
-        """What follows a completion: its turn's rest, `message` and the next turn's start.
+    def follow(
+        self, dialogue: Dialogue, completion: Completion, messages: Sequence[Message]
+    ) -> Dialogue:
+        """The conversation after a completion and the environment's messages.
 
-        `closed`: the completion sampled its end token; if it did not, the delta begins with it.
+        Raises:
+            PolicyError: the template refuses them, for example a role that it does not know.
         """
-        text = self._delta(message, closed=closed)
-        return self._spans(text, [message.content], self._leads((message.role,), closed))
+        closed = completion.finish is Finish.STOP
+        sampled = Span(ids=completion.ids, source=Source.SAMPLED)
+        kept = (*dialogue.spans, sampled)
+        said = self.said(completion.text, messages)
+        history = (*dialogue.messages, said, *messages)
+        if said.calls and not self.template.accepts(history):  # calls that the template refuses
+            said = Message("assistant", completion.text)
+            history = (*dialogue.messages, said, *messages)
+        if self.appends:
+            spans = (*kept, *self._delta(messages, closed=closed))
+            return replace(dialogue, messages=history, spans=spans)
+        text = self.template.render(history, tools=dialogue.tools)
+        start = self._continues(dialogue, completion.text, said, text)
+        owned = self.template.owned(text, history, dialogue.tools)
+        if start is None:
+            self._tell()
+            spans = self.template.spans(text, owned)
+            return replace(
+                dialogue, messages=history, spans=spans, text=text, forks=dialogue.forks + 1
+            )
+        delta = self._behind_end(text[start:], owned[start:], closed=closed)
+        return replace(dialogue, messages=history, spans=(*kept, *delta), text=text)
+
+    def length(self, spans: Sequence[Span]) -> int:
+        """Tokens of the spans."""
+        return sum(len(span.ids) for span in spans)
 
     def decode(self, ids: Ids) -> str:
         """Sampled ids as text without the end token."""
@@ -60,85 +140,137 @@ class TemplateChat:
 
     def encode(self, text: str) -> Ids:
         """Scripted text as the ids a policy would have sampled, end token included."""
-        encoded = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
-        return np.array([*encoded.ids, self.end_id], np.int64)
+        return np.array([*self.template.encode(text), self.end_id], np.int64)
 
-    def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
-        conversation = [message._asdict() for message in messages]
-        with boundary(PolicyError, "the chat template refuses the conversation"):
-            return str(
-                self.tokenizer.apply_chat_template(
-                    conversation, tokenize=False, add_generation_prompt=generation
-                )
+    def said(self, text: str, replies: Sequence[Message]) -> Message:
+        """What the policy said, as a message: raw, or as calls where the template needs them."""
+        if self.raw_calls or not any(reply.role == "tool" for reply in replies):
+            return Message("assistant", text)
+        called = self.calls.parse(text)
+        ids = [reply.call for reply in replies if reply.role == "tool"]
+        pairs = zip_longest(called.calls, ids[: len(called.calls)], fillvalue="")
+        calls = tuple(call._replace(id=call.id or given) for call, given in pairs)
+        return Message("assistant", called.content, called.thinking, calls)
+
+    # ---- deltas ----
+
+    def _delta(self, messages: Sequence[Message], *, closed: bool) -> tuple[Span, ...]:
+        """What follows the end token, from a conversation in which the assistant said anything."""
+        said = Message("assistant", SENTINEL)
+        tools = [m for m in messages if m.role == "tool"]
+        if tools and not self.raw_calls:
+            asked = tuple(ToolCall(m.name or "tool", {}, m.call or CALL.id) for m in tools)
+            said = Message("assistant", "", calls=asked)
+        before = (ASKED, said)
+        text = self.template.render((*before, *messages))
+        start = self._boundary(before, messages, text)
+        owned = self.template.owned(text, (*before, *messages), ())
+        return self._behind_end(text[start:], owned[start:], closed=closed)
+
+    def _boundary(self, before: Sequence[Message], messages: Sequence[Message], text: str) -> int:
+        """Where the delta begins in `text`; the same for all messages of equal roles."""
+        key = tuple(message.role for message in messages)
+        if "tool" not in key and key in self._boundaries:
+            return self._boundaries[key]
+        start = self._end_of(before, text)
+        if start is None:
+            start = text.find(SENTINEL) + len(SENTINEL)
+            start += len(self._end_text(text[start:]))
+        self._boundaries[key] = start
+        return start
+
+    def _behind_end(self, text: str, owned: Any, *, closed: bool) -> tuple[Span, ...]:
+        """A delta's tokens, as they are behind the end token; that itself if it was not sampled."""
+        spelling = self.template.spelling(self.end_id)
+        spans = self.template.spans(text, owned, behind=spelling)
+        if closed:
+            return spans
+        end = Span(ids=np.array([self.end_id], np.int64), source=Source.TEMPLATE)
+        if spans and spans[0].source is Source.TEMPLATE:
+            return (replace(end, ids=np.concatenate([end.ids, spans[0].ids])), *spans[1:])
+        return (end, *spans)
+
+    def _continues(self, dialogue: Dialogue, raw: str, said: Message, text: str) -> int | None:
+        """Where in `text` the delta begins; None where `text` rewrites what came before."""
+        plain = dialogue.text + raw
+        if text.startswith(plain):
+            end = self._end_text(text[len(plain) :])
+            if end or not self.writes_end:
+                return len(plain) + len(end)
+        return self._end_of((*dialogue.messages, said), text, dialogue.text, dialogue.tools)
+
+    def _end_of(
+        self, before: Sequence[Message], text: str, opening: str = "", tools: Tools = ()
+    ) -> int | None:
+        """Where the turn that ends `before` ends in `text`; None if it is written otherwise."""
+        alone = self.template.render(before, tools=tools, generation=False)
+        places = [alone.rfind(end) + len(end) for end in self._end_texts() if end in alone]
+        stop = max(places, default=0)
+        if alone.startswith(opening) and stop > len(opening) and text.startswith(alone[:stop]):
+            return stop
+        return None
+
+    def _end_texts(self) -> list[str]:
+        return [self.template.spelling(end) for end in self.end_ids]
+
+    def _end_text(self, text: str) -> str:
+        """The end token that `text` begins with, or nothing."""
+        return next((end for end in self._end_texts() if text.startswith(end)), "")
+
+    def _tell(self) -> None:
+        if not self._told:
+            logger.warning(
+                "the chat template of %r rewrites what was said before: such conversations fork "
+                "into several samples (chat.history=append keeps them in one)",
+                self.template.name,
             )
+        self._told = True
 
-    def _delta(self, message: Message, *, closed: bool) -> str:
-        conversation = [PROBE[0], Message("assistant", SENTINEL), message]
-        _, _, tail = self._render(conversation, generation=True).partition(SENTINEL)
-        end = self.tokenizer.convert_ids_to_tokens(self.end_id)
-        if not closed:
-            return tail
-        return tail.removeprefix(end)
+    # ---- what the template can do ----
 
-    def _leads(self, roles: tuple[str, ...], closed: bool | None = None) -> list[int]:
-        """Characters that the template writes before each content, in an opening or a delta.
+    def _proved(self) -> bool:
+        """Whether any turn may follow any other without a change to what stands before it.
 
-        Without them a content such as `user` would be found in the template's own words.
+        Plays every two kinds of turns the template accepts; a kind's delta must not depend on what
+        came before it either, for then it can be rendered alone.
         """
-        if (roles, closed) not in self._known_leads:
-            marked = [Message(role, MARK) for role in roles]
-            text = (
-                self._render(marked, generation=True)
-                if closed is None
-                else self._delta(marked[0], closed=closed)
-            )
-            self._known_leads[roles, closed] = [len(lead) for lead in text.split(MARK)[:-1]]
-        return self._known_leads[roles, closed]
+        openings = [(ASKED,), (Message("system", "be brief"), ASKED)]
+        kinds = [kind for kind in self._kinds() if self.template.accepts([ASKED, *kind])]
+        deltas: dict[int, str] = {}
+        for opening in filter(self.template.accepts, openings):
+            for pair in product(range(len(kinds)), repeat=2):
+                dialogue = self.opening(opening)
+                for number in pair:
+                    said, *replies = kinds[number]
+                    history = (*dialogue.messages, said, *replies)
+                    if not self.template.accepts(history):
+                        return False
+                    text = self.template.render(history)
+                    start = self._continues(dialogue, said.content, said, text)
+                    if start is None or deltas.setdefault(number, text[start:]) != text[start:]:
+                        return False
+                    dialogue = replace(dialogue, messages=history, text=text)
+        return True
 
-    def _spans(self, text: str, contents: Sequence[str], leads: Sequence[int]) -> tuple[Span, ...]:
-        """Tokenise once; tokens that overlap a message's own text are ENV, the others TEMPLATE."""
-        encoded = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
-        ids = np.array(encoded.ids, np.int64)
-        owned = np.zeros(len(text) + 1, bool)
-        position = 0
-        for content, lead in zip(contents, leads, strict=False):
-            start = text.find(content.strip(), position + lead)
-            if start >= 0:
-                position = start + len(content.strip())
-                owned[start:position] = True
-        from_env = np.array([bool(owned[a:b].any()) for a, b in encoded.offsets], bool)
-        cuts = np.flatnonzero(np.diff(from_env)) + 1
-        return tuple(
-            Span(ids=piece, source=Source.ENV if flag[0] else Source.TEMPLATE)
-            for piece, flag in zip(np.split(ids, cuts), np.split(from_env, cuts), strict=True)
-            if len(piece)
-        )
+    def _goes_on(self, kind: Sequence[Message]) -> bool:
+        """Whether the template accepts a turn of this kind and one more after it."""
+        return self.template.accepts([ASKED, *kind, Message("assistant", SENTINEL), ASKED])
 
-    def _find_ends(self) -> tuple[int, frozenset[int]]:
-        """The token that ends a turn, and all that do: the template's own first, the model's too.
+    def _kinds(self) -> list[tuple[Message, ...]]:
+        """Turns of every kind: plain or thoughtful, an answer or a call, and what follows it."""
+        result = Message("tool", "a result", name=CALL.name, call=CALL.id)
+        call = probe_call(self.calls)
+        found = []
+        for thought in ("", "<think>\nhm\n</think>\n\n"):
+            found.append((Message("assistant", thought + SENTINEL), ASKED))
+            if call:
+                found.append((self.said(thought + call, [result]), result))
+        return found
 
-        They differ for base models, whose template closes a turn with another token than EOS.
-        """
-        text = self._render([PROBE[0], Message("assistant", SENTINEL)], generation=False)
-        after = self.tokenizer.encode(text.partition(SENTINEL)[2], add_special_tokens=False)
-        special = set(self.tokenizer.all_special_ids)
-        ends = [end for end in (*after[:1], self.tokenizer.eos_token_id) if end in special]
-        if not ends:
-            raise PolicyError(
-                f"the chat template of {self.tokenizer.name_or_path!r} ends an assistant's turn "
-                "with no special token, so a policy could not end it: "
-                "set tokenizer.eos_token to the token that ends a turn"
-            )
-        return ends[0], frozenset(ends)
 
-    def _prove(self) -> None:
-        """Check that opening + completion + delta is the template's rendering of the whole."""
-        first, second = PROBE
-        whole = self._render([first, Message("assistant", SENTINEL), second], generation=True)
-        opening = self._render([first], generation=True)
-        if whole != opening + SENTINEL + self._delta(second, closed=False):
-            raise PolicyError(
-                f"the chat template of {self.tokenizer.name_or_path!r} is not append-only: the "
-                "conversation so far is rendered differently once a message follows, so sampled "
-                "tokens would not be what is trained"
-            )
+def probe_call(form: CallFormat) -> str:
+    """A call in this format; empty for one that cannot call just anything, such as plain text."""
+    try:
+        return form.write((CALL,))
+    except DataError:  # how a format says so
+        return ""

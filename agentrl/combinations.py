@@ -26,6 +26,8 @@ LEAST = {
     "learner.epochs": 1,
     "learner.minibatches": 1,
     "learner.token_budget": 1,
+    "learner.gap_warn": 0,
+    "learner.gap_stop": 0,
     "train.steps": 0,
     "train.train_tasks": 1,
     "train.eval_tasks": 1,
@@ -57,6 +59,7 @@ def check_combinations(run: Run) -> None:
         if not _at(tree, key) > 0:
             raise ConfigError(f"{key} is {_at(tree, key)}: give seconds above 0", key)
     _check_model(run.model.settings)
+    _check_engine(run.engine.settings, run.model.settings)
     _check_groups(run)
     _check_tokens(run.limits.settings, run.model.settings)
     _check_policy(run)
@@ -100,6 +103,22 @@ def _check_model(model: dict[str, Any]) -> None:
             f"model.hidden_size is {model['hidden_size']}: make it a multiple of "
             f"2 x model.heads = {2 * model['heads']}",
             "model.hidden_size",
+        )
+
+
+def _check_engine(engine: dict[str, Any], model: dict[str, Any]) -> None:
+    """What an engine is told must be there."""
+    if "urls" in engine and not engine["urls"]:
+        raise ConfigError(
+            "engine.urls is empty: name the servers that `agentrl serve` started, for example "
+            "engine.urls=[http://127.0.0.1:8000]",
+            "engine.urls",
+        )
+    if engine.get("adapters") and model.get("lora_rank") == 0:
+        raise ConfigError(
+            "engine.adapters is true, but model.lora_rank is 0: there are no adapters; set one of "
+            "them otherwise",
+            "engine.adapters",
         )
 
 

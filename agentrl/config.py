@@ -2,6 +2,8 @@
 
     env         the environment's constructor
     model       `tiny`, or a path, with its loader's arguments
+    engine      what samples: `hf`, `vllm` or `server`
+    chat        how the model writes conversations: chat.TemplateChat
     algorithm   a name, or a record with changed slots
     warm_start  warmstart.warm_start, or null
     rollout     rollout.Plan            limits   agents.chat.Limits
@@ -29,7 +31,10 @@ from agentrl.rollout import Plan
 from agentrl.slots import SLOTS, about, described, keyed, mapping, named, slot_part, text
 from agentrl.yamlfile import locate, plain, read_tree
 
-SECTIONS = ("env", "model", "algorithm", "rollout", "limits", "learner", "train", "warm_start")
+SECTIONS = (
+    *("env", "model", "engine", "chat", "algorithm"),
+    *("rollout", "limits", "learner", "train", "warm_start"),
+)
 SCALARS = ("seed", "out", "threads")
 
 
@@ -57,6 +62,9 @@ class Run:
     env: Part
     model_name: str
     model: Part
+    engine_name: str
+    engine: Part
+    chat: Part
     algorithm_name: str
     algorithm: Algorithm
     rollout: Part
@@ -83,6 +91,8 @@ class Run:
         return {
             "env": {"id": self.env_id, **plain(self.env.settings)},
             "model": {"name": self.model_name, **plain(self.model.settings)},
+            "engine": {"name": self.engine_name, **plain(self.engine.settings)},
+            "chat": plain(self.chat.settings),
             "warm_start": self.warm_start and plain(self.warm_start.settings),
             "algorithm": {"name": self.algorithm_name, **slots},
             **{name: plain(section.settings) for name, section in sections.items()},
@@ -115,6 +125,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         raise ConfigError("env is missing: name an environment, for example agentrl/Sparql-v0")
     env_id, env = _env(tree["env"])
     model_name, model = _model(tree.get("model", "tiny"))
+    engine_name, engine = _engine(tree.get("engine", "hf"))
     algorithm_name, algorithm = build_algorithm(tree.get("algorithm", "grpo"))
     warm, imitate = tree.get("warm_start"), _entry("agentrl.warmstart:warm_start")
     run = Run(
@@ -122,6 +133,9 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         env=env,
         model_name=model_name,
         model=model,
+        engine_name=engine_name,
+        engine=engine,
+        chat=_section("chat", tree.get("chat"), _entry("agentrl.chat:TemplateChat")),
         algorithm_name=algorithm_name,
         algorithm=algorithm,
         rollout=_section("rollout", tree.get("rollout"), Plan),
@@ -159,6 +173,16 @@ def _model(value: Any) -> tuple[str, Part]:
             with about("model.name"):
                 _entry("agentrl.backends.load:check_path")(name)
         return str(name), part(_entry(f"agentrl.backends.load:{source}"), **arguments)
+
+
+def _engine(value: Any) -> tuple[str, Part]:
+    arguments = named("engine", value)
+    engines = _entry("agentrl.backends.engines:ENGINES")
+    name = text("engine", arguments.pop("name", "hf"))
+    with keyed("engine"):
+        if name not in engines:
+            raise ConfigError(f"unknown engine {name!r}: {suggestion(name, list(engines))}", "name")
+        return name, part(engines[name], **arguments)
 
 
 def build_algorithm(value: Any) -> tuple[str, Algorithm]:

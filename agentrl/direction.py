@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from agentrl.errors import EnvError
+from agentrl.errors import EnvError, PolicyError
 from agentrl.protocols import Chat, Player, Stage
-from agentrl.types import Completion, Episode, Finish, Message, Source, Span, Task, Turn, join
+from agentrl.types import Completion, Episode, Finish, Ids, Message, Source, Span, Task, Turn, join
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +61,7 @@ class DirectedStage:
         self.stage = stage
         self.direction = direction
         self.plain: list[Message] = []
+        self.tools: Sequence[Mapping[str, Any]] = ()
         self.turn = 0
         self.paid = 0
         """The last turn that earned something."""
@@ -73,7 +74,7 @@ class DirectedStage:
     async def reset(self, task: Task) -> tuple[str, Mapping[str, Any]]:
         """Start the task; the hint follows the observation."""
         text, info = await self.stage.reset(task)
-        self.plain = first_messages(text, info)
+        self.plain, self.tools = first_messages(text, info), info.get("tools", ())
         return hinted(text, self.direction.hint), info
 
     async def step(self, text: str) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
@@ -151,15 +152,37 @@ def hinted(text: str, hint: str) -> str:
     return f"{text}\n\n{hint}" if hint else text
 
 
-def trained_plainly(episode: Episode, plain: Sequence[Message], hint: str, chat: Chat) -> Episode:
+def trained_plainly(
+    episode: Episode,
+    plain: Sequence[Message],
+    hint: str,
+    chat: Chat,
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> Episode:
     """The episode with `train_spans` in which the opening does not hold the hint."""
     told = [*plain[:-1], Message(plain[-1].role, hinted(plain[-1].content, hint))]
-    skip, opening = len(chat.opening(told)), chat.opening(plain)
+    heard, opening = join(chat.opening(told, tools).spans), chat.opening(plain, tools).spans
     turns = tuple(
-        replace(turn, train_spans=(*opening, *turn.spans[skip:])) for turn in episode.main.turns
+        replace(turn, train_spans=(*opening, *behind(turn.spans, heard)))
+        for turn in episode.main.turns
     )
     main = replace(episode.main, turns=turns)
     return replace(episode, trajectories=(main, *episode.trajectories[1:]))
+
+
+def behind(spans: Sequence[Span], opening: Ids) -> tuple[Span, ...]:
+    """The spans that follow an opening. Raises: PolicyError where it was rewritten."""
+    length = 0
+    for number, span in enumerate(spans):
+        if length == len(opening):
+            return tuple(spans[number:])
+        if not np.array_equal(span.ids, opening[length : length + len(span.ids)]):
+            raise PolicyError(
+                "the chat template rewrote the conversation, so the hint cannot be taken out of "
+                "it: set chat.history to append, or train with the hint"
+            )
+        length += len(span.ids)
+    return ()
 
 
 # Prefixes

@@ -28,6 +28,7 @@ from agentrl.types import (
     Task,
     Trajectory,
     Turn,
+    Usage,
 )
 
 Row = dict[str, Any]
@@ -81,6 +82,8 @@ def turn_record(before: Turn | None, turn: Turn) -> Row:
         "finish": completion.finish.value,
         "policy": completion.policy,
         "version": completion.version,
+        **({} if completion.versions is None else {"versions": completion.versions.tolist()}),
+        **({} if completion.usage is None else {"usage": list(completion.usage)}),
         "reward": turn.reward,
         "parts": dict(turn.parts),
         "parse": turn.parse.value,
@@ -193,6 +196,8 @@ def read_turn(before: Turn | None, row: Mapping[str, Any]) -> Turn:
         finish=Finish(row["finish"]),
         policy=row["policy"],
         version=row["version"],
+        versions=None if "versions" not in row else np.array(row["versions"], np.int64),
+        usage=None if "usage" not in row else Usage(*row["usage"]),
     )
     spans = _read_spans(row["context"])
     if row["follows"] and before is not None:

@@ -7,6 +7,8 @@
     |-- EnvError        an environment raised, hung or answered nonsense
     |   `-- ToolError   a tool that an environment uses did
     `-- PolicyError     a model, engine or tokenizer did
+        |-- ContextOverflowError    a context that is longer than the model reads
+        `-- SyncError               an engine that does not serve the learner's weights
 
 Every message holds the offending value and what mends it. `EnvError` and `PolicyError` never leave
 a rollout: they become the `Status` of one episode.
@@ -55,6 +57,14 @@ class ToolError(EnvError):
 
 class PolicyError(AgentRLError):
     """A model, an engine or a tokenizer failed."""
+
+
+class ContextOverflowError(PolicyError):
+    """A context is longer than the model reads: the episode ends in `CONTEXT_LIMIT`."""
+
+
+class SyncError(PolicyError):
+    """An engine does not serve the learner's weights; it ends the run, not an episode."""
 
 
 @contextmanager

@@ -22,8 +22,10 @@ from agentrl.algorithms.base import Algorithm
 from agentrl.annotate import annotate
 from agentrl.companions import adapter_off, reference_model, teacher_model, value_head
 from agentrl.errors import ConfigError, PolicyError
+from agentrl.gap import GapAlarm, gap_metrics
 from agentrl.layouts import LAYOUTS
 from agentrl.layouts.base import Batch, Layout, Rows
+from agentrl.schedules import lr_shape
 from agentrl.table import Table, View, build_table
 from agentrl.types import Episode, Floats, Group
 
@@ -54,6 +56,8 @@ class Learner:
         layout: Literal["padded", "packed", "tree"] = "padded",
         head_chunk: int = 0,
         layer_chunk: int = 0,
+        gap_warn: float = 0.05,
+        gap_stop: float = 0.0,
         teacher: str = "",
     ) -> None:
         self.decode: Callable[[int], str] | None = None
@@ -63,6 +67,7 @@ class Learner:
         self.epochs = epochs
         self.minibatches = minibatches
         self.token_budget = token_budget
+        self.alarm = GapAlarm(warn=gap_warn, stop=gap_stop)
         self.layout: Layout = LAYOUTS[layout](head_chunk=head_chunk, layer_chunk=layer_chunk)
         self.accelerator = one_process(Accelerator(mixed_precision=precision))
         if gradient_checkpointing:
@@ -105,29 +110,36 @@ class Learner:
 
         Groups without rows are no step; without any row there are no metrics either.
         """
+        table = table.with_columns(old=table.old.clone())
         steps = []
         for _ in range(self.epochs):
             for part in self._minibatches(table):
                 steps.append(self.step(part))
         names = steps[0] if steps else {}
-        return {name: sum(step[name] for step in steps) / len(steps) for name in names}
+        means = {name: sum(step[name] for step in steps) / len(steps) for name in names}
+        return means | gap_metrics(table)
 
     def step(self, table: Table) -> Metrics:
-        """One optimiser step on the whole table, in micro-batches."""
+        """One optimiser step on the whole table, in micro-batches; on policy it fills in `old`.
+
+        Raises:
+            PolicyError: no finite gradient, or a gap above `gap_stop`; the weights are untouched.
+        """
         metrics: defaultdict[str, float] = defaultdict(float)
         self.model.train()
-        for loss, logs in self.losses(table):
+        for loss, logs in self._losses(table):
             self.accelerator.backward(loss)
             metrics["learner/loss"] += float(loss.detach())
             for name, value in logs.items():
                 metrics[f"learner/{name}"] += value
         norm = self.accelerator.clip_grad_norm_(self.trained, self.max_grad_norm)
         metrics["learner/grad_norm"] = float(norm)
+        refusal = self.alarm.refusal(table)
         if not math.isfinite(metrics["learner/grad_norm"]):
+            refusal = f"the gradient's norm is {float(norm)}: lower learner.lr"
+        if refusal:
             self.optimizer.zero_grad(set_to_none=True)
-            raise PolicyError(
-                f"the gradient's norm is {float(norm)}: the weights are untouched; lower learner.lr"
-            )
+            raise PolicyError(f"{refusal}; the weights are untouched")
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -139,12 +151,13 @@ class Learner:
 
     def losses(self, table: Table) -> Iterator[tuple[torch.Tensor, Metrics]]:
         """The step's loss, micro-batch by micro-batch: the sum is the same for every split."""
+        return self._losses(table.with_columns(old=table.old.clone()))
+
+    def _losses(self, table: Table) -> Iterator[tuple[torch.Tensor, Metrics]]:
         weight = self.algorithm.weighting(table)
         own = self.algorithm.penalty_weighting
         table = table.with_columns(
-            weight=weight,
-            penalty_weight=weight if own is None else own(table),
-            old=table.old.clone(),
+            weight=weight, penalty_weight=weight if own is None else own(table)
         )
         table, early = self._prepare(table)
         for batch in self.layout.batches(table, self.token_budget):
@@ -273,19 +286,3 @@ def weighted_means(table: Table, view: View) -> Metrics:
     """What a view logged, each as its rows' share of the step's weighted mean."""
     share = view.weight.abs() / table.weight.abs().sum().clamp(min=1e-30).to(view.weight.device)
     return {name: float((share * values).sum()) for name, values in view.logs.items()}
-
-
-def lr_shape(schedule: str, warmup: int, horizon: int) -> Any:
-    """The learning rate's factor at each optimiser step."""
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        progress = min(1.0, (step - warmup) / max(1, horizon - warmup))
-        return {
-            "constant": 1.0,
-            "linear": 1.0 - progress,
-            "cosine": 0.5 * (1 + math.cos(math.pi * progress)),
-        }[schedule]
-
-    return factor

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from agentrl.chat import Dialogue
     from agentrl.direction import Direction
     from agentrl.table import Table, View
 
@@ -38,6 +39,10 @@ class Policy(Protocol):
 
     name: str
     version: int
+    figures: Mapping[str, float]
+    """Metrics of the last `load`."""
+    window: int
+    """Positions that the model has, in tokens."""
 
     @property
     def chat(self) -> Chat:
@@ -49,20 +54,40 @@ class Policy(Protocol):
     def seat(self) -> AbstractContextManager[None]:
         """Held while an episode is in play: an engine learns how many requests to wait for."""
 
-    def load(self, weights: Any) -> int:
-        """Take the learner's weights; returns the version that later completions carry."""
+    def load(self, *, version: int | None = None) -> int:
+        """Take the learner's weights as they are now; the version that later completions carry.
+
+        `version` says which it is, by default the next.
+
+        Raises: SyncError when the engine does not serve them afterwards.
+        """
+
+    def rest(self) -> None:
+        """Leave the accelerator to the learner until the next `load` or `complete`."""
+
+    def close(self) -> None:
+        """Give everything back."""
 
 
 class Chat(Protocol):
-    """Messages to token ids, append-only; the engine's ids are never rendered again."""
+    """Messages to token ids; sampled ids are never rendered again."""
 
-    end_ids: frozenset[int]
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end an assistant's turn."""
 
-    def opening(self, messages: Sequence[Message]) -> tuple[Span, ...]:
-        """The conversation before the first completion."""
+    def opening(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> Dialogue:
+        """The conversation before the first completion; `tools` are JSON schemas."""
 
-    def reply(self, message: Message, *, closed: bool) -> tuple[Span, ...]:
-        """What follows a completion: the rest of its turn, `message`, and the next turn's start."""
+    def follow(
+        self, dialogue: Dialogue, completion: Completion, messages: Sequence[Message]
+    ) -> Dialogue:
+        """The conversation after a completion and the environment's messages."""
+
+    def length(self, spans: Sequence[Span]) -> int:
+        """Tokens that the model reads there, as far as they are known."""
 
     def decode(self, ids: Any) -> str:
         """Sampled ids as text without the end token."""

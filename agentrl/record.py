@@ -80,6 +80,11 @@ class Recorder:
             text = f"{self.phase} {step + 1}/{self.total} {line}"
             self.console.print(text, highlight=False, soft_wrap=True)
 
+    def warn(self, line: str) -> None:
+        """A line above the progress bar, if there is one to say."""
+        if line:
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     def groups(self, step: int, groups: Sequence[Group]) -> None:
         """Every episode, one JSON line each."""
         for group in groups:

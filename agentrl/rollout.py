@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from agentrl.direction import PLAIN, DirectedPlayer, DirectedStage, Direction, trained_plainly
-from agentrl.errors import AgentRLError, ConfigError, EnvError, PolicyError, ToolError
+from agentrl.errors import AgentRLError, ConfigError, EnvError, PolicyError, SyncError, ToolError
 from agentrl.protocols import Agent, Chat, Choice, Player, Policy, Stage, Strategy
 from agentrl.stage import EnvPool
 from agentrl.types import (
@@ -137,6 +137,8 @@ class Rollout:
             async with self.pool.stage() as stage:
                 with cast(stage, seed) as players:
                     episode = await self._directed(task, stage, players, direction)
+        except SyncError:  # every further token would come from other weights: the run ends
+            raise
         except (EnvError, PolicyError) as error:
             failed = Trajectory(status=failure_status(error), error=str(error))
             episode = Episode(task=task, trajectories=(failed,))
@@ -156,7 +158,9 @@ class Rollout:
         player = DirectedPlayer(players["main"], direction, stage)
         episode = await self.agent(task, directed, {**players, "main": player})
         if direction.plain_training and directed.plain:
-            return trained_plainly(episode, directed.plain, direction.hint, player.chat)
+            return trained_plainly(
+                episode, directed.plain, direction.hint, player.chat, directed.tools
+            )
         return episode
 
 
@@ -204,7 +208,7 @@ class Playing:
         seed = derive_seed(self.seed, "write", attempt, messages[-1].content)
         async with self.gate, self.rollout.pool.stage() as stage:
             with self.cast(stage, seed) as players:
-                spans = players["main"].chat.opening(messages)
+                spans = players["main"].chat.opening(messages).spans
                 completion = await players["main"].complete(spans, max_tokens)
         self._count(0, len(completion.ids), 0.0)
         return Turn(spans=spans, completion=completion)

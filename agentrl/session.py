@@ -11,12 +11,10 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from agentrl.agents.chat import ChatAgent, Limits
-from agentrl.backends.hf import HFPolicy
 from agentrl.backends.scripted import expert
-from agentrl.chat import TemplateChat
 from agentrl.config import Run, Schedule
 from agentrl.evaluate import Evaluation, evaluate
-from agentrl.protocols import Choice, Strategy
+from agentrl.protocols import Chat, Choice, Policy, Strategy
 from agentrl.rollout import Cast, Plan, Rollout, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -40,8 +38,10 @@ class Session:
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)  # new adapters are drawn
             self.model, self.tokenizer = self._load(model_path)
-        self.chat = TemplateChat(self.tokenizer)
-        self.policy = HFPolicy(self.model, self.chat, max_batch=self.plan.concurrency)
+        self.chat: Chat = run.chat(self.tokenizer, model_ends(self.model))
+        self.policy: Policy = run.engine(
+            self.model, self.tokenizer, self.chat, self.plan.concurrency
+        )
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)
         limits: Limits = run.limits()
         # a model's positions may end before the run's limit does
@@ -122,7 +122,8 @@ class Session:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     def close(self) -> None:
-        """End the environments' threads."""
+        """End the environments' threads and the engine."""
+        self.policy.close()
         self.pool.close()
         self.env.close()
 
@@ -131,3 +132,9 @@ class Session:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+
+def model_ends(model: Any) -> list[int]:
+    """The tokens that a model's own generation settings end a text with."""
+    told = getattr(model.generation_config, "eos_token_id", None)
+    return [] if told is None else [told] if isinstance(told, int) else list(told)

@@ -164,7 +164,7 @@ class _Builder:
                 "group": self.owner["episode"][-1],
                 "agent": self.code("agent", trajectory.agent),
                 "policy": self.code("policy", completion.policy),
-                "version": completion.version,
+                "version": v if (v := completion.versions) is not None else completion.version,
                 "off_policy": int(off_policy),
             }
             self.add("ids", completion.ids)

@@ -18,7 +18,7 @@ from rich.console import Console
 from agentrl.algorithms.base import Algorithm
 from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside, writable
 from agentrl.config import Run
-from agentrl.errors import DataError, boundary
+from agentrl.errors import DataError, PolicyError, boundary
 from agentrl.learner import Learner, Metrics
 from agentrl.protocols import Strategy
 from agentrl.record import Recorder
@@ -26,7 +26,7 @@ from agentrl.report import Report
 from agentrl.session import Session
 from agentrl.strategies import independent
 from agentrl.table import Table, build_table
-from agentrl.types import Group
+from agentrl.types import Group, Status
 
 
 def run_training(
@@ -88,6 +88,7 @@ class Trainer:
         temperature = session.plan.temperature
         self.learner: Learner = run.learner(session.model, self.algorithm, horizon, temperature)
         self.learner.decode = session.token_text
+        self.learner.alarm.run = run.out
         self.step = 0
         self.checkpoint: Path | None = None
 
@@ -100,7 +101,7 @@ class Trainer:
                 self.learner.load_state_dict(state["learner"])
                 self.algorithm.load_state_dict(state["algorithm"])
                 self.report.load_state_dict(state["report"])
-            self.session.policy.version = state["version"]
+            self.session.policy.load(version=state["version"])
             self.step, self.checkpoint = state["step"], checkpoint
         self.record.begin("train", self.session.schedule.steps)
 
@@ -119,6 +120,7 @@ class Trainer:
             metrics["eval/success"] = self.report.peek(self.session, done)
         self.report.account(self.step, metrics, played - started, learned - played)
         self.record.step(self.step, metrics)
+        self.record.warn(self.learner.alarm.line(metrics))
         self.step = done
         if done % schedule.checkpoint_every == 0 or done == schedule.steps:
             self.save()
@@ -141,22 +143,28 @@ class Trainer:
                 (kept if live else refused).append(group)
             if len(kept) >= plan.tasks:
                 break
+        check_played([*kept, *refused])
         return kept, refused
 
     def learn(self, groups: Sequence[Group]) -> Metrics:
         """Credit, drop what teaches nothing, update, publish."""
         started = time.perf_counter()
+        self.session.policy.rest()
         table = build_table(groups)
         early = bool(self.algorithm.advantage.needs)
         if early:
             table = self.learner.annotate(table)
         table = self.algorithm.credit(table, groups)
         live = with_signal(table, self.algorithm)
-        metrics = {"train/live_groups": live.num_groups / max(1, table.num_groups)}
+        metrics = {
+            "train/live_groups": live.num_groups / max(1, table.num_groups),
+            "train/forks": max(0, table.count("sample") / max(1, table.count("trajectory")) - 1),
+        }
         if len(live) == 0:
             return metrics
         metrics |= self.learner.update(live if early else self.learner.annotate(live))
         self.session.policy.load()
+        metrics |= self.session.policy.figures
         read = sum(len(sample.ids) for sample in live.samples)
         return metrics | {"speed/training": read / (time.perf_counter() - started)}
 
@@ -170,6 +178,16 @@ class Trainer:
         }
         self.checkpoint = save_checkpoint(
             Path(self.session.run.out), self.step, self.session, state
+        )
+
+
+def check_played(groups: Sequence[Group]) -> None:
+    """See that the policy played at all. Raises: PolicyError with what it died of."""
+    played = [episode.main for group in groups for episode in group.episodes]
+    if played and all(episode.status is Status.POLICY_FAILED for episode in played):
+        raise PolicyError(
+            f"the policy failed in all {len(played)} episodes of the step, so the run stops: "
+            f"{played[0].error}"
         )
 
 

@@ -76,11 +76,29 @@ class Status(Enum):
         return self.name.endswith("_FAILED")
 
 
+class ToolCall(NamedTuple):
+    """One call of a tool, as the model asked for it."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    """JSON values by parameter name."""
+    id: str = ""
+    """What the tool's result refers to, where the format has ids."""
+
+
 class Message(NamedTuple):
     """One message of a conversation; `role` is system, user, assistant or tool."""
 
     role: str
     content: str
+    thinking: str = ""
+    """What the assistant thought before `content`."""
+    calls: tuple[ToolCall, ...] = ()
+    """The tools that the assistant called."""
+    name: str = ""
+    """Of the tool whose result this is."""
+    call: str = ""
+    """Id of the call whose result this is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +145,16 @@ class Sampling:
     """Fixes the draws whatever else is in the batch."""
 
 
+class Usage(NamedTuple):
+    """What one completion took, by a server's own count."""
+
+    prompt: int = 0
+    """Tokens of the context."""
+    completion: int = 0
+    """Tokens sampled."""
+    dollars: float = 0.0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
     """What a policy sampled in one call, exactly."""
@@ -144,6 +172,15 @@ class Completion:
     head: tuple[Span, ...] = ()
     """Tokens that the completion was made to begin with: context for the model, `text` for the
     environment, never sampled here."""
+    versions: Ids | None = None
+    """`[len(ids)]`, each token's own version where weights changed in the middle."""
+    usage: Usage | None = None
+    """What a server counted that keeps its tokens to itself."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Sampled tokens, as the model counts them."""
+        return len(self.ids) if self.usage is None else self.usage.completion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,7 +240,7 @@ class Trajectory:
     @property
     def num_tokens(self) -> int:
         """Sampled tokens."""
-        return sum(len(turn.completion.ids) for turn in self.turns)
+        return sum(turn.completion.num_tokens for turn in self.turns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -81,10 +81,129 @@ def truncated_importance(
     The factor is the policy's probability over the engine's, at most `cap`; rows that another
     distribution sampled on purpose (`off_policy`) have `old` = `behaviour`, so a factor of 1.
 
+    Source: Yao et al., "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training",
+    2025 (truncated importance sampling).
+
     Formula: base min(exp(old - behaviour), {cap}), base {base}
     """
     weights: torch.Tensor = base(table)
     return weights * (table.old - table.behaviour).exp().clamp(max=cap)
+
+
+@refuses(nobody_sampled)
+@needs("old")
+def masked_importance(
+    table: Table,
+    *,
+    base: Part = ANSWER_MEANS,
+    low: float = 0.5,
+    high: float = 5.0,
+    ratio: bool = True,
+    renormalise: bool = False,
+) -> torch.Tensor:
+    """Another weighting without the tokens on which engine and policy disagree.
+
+    A token counts where the policy's probability over the engine's is in [`low`, `high`]: by that
+    `ratio`, or fully. `renormalise` gives the tokens that stay the whole step's weight; without it
+    the normaliser is that of all tokens.
+
+    Source: Ling Team, "Every Step Evolves", arXiv 2510.18855 (IcePop: low 0.5, high 5, by the
+    ratio).
+
+    Formula: base r [{low} <= r <= {high}], r = exp(old - behaviour) (the factor r: {ratio}; times
+    sum of base / sum of base that stays: {renormalise}), base {base}
+    """
+    weights: torch.Tensor = base(table)
+    logs = table.old - table.behaviour
+    return inside(weights, logs, low, high, ratio=ratio, renormalise=renormalise)
+
+
+Unit = Literal["trajectory", "turn"]
+Over = Literal["product", "geometric"]
+
+
+def unit_log_ratio(table: Table, level: Unit, over: Over) -> torch.Tensor:
+    """Log of the policy's probability of a row's whole trajectory or turn over the engine's `[M]`.
+
+    `geometric` is the mean over its tokens in place of the sum.
+    """
+    index = table.columns[level]
+    total = torch.zeros(table.count(level), dtype=torch.float64)
+    total = total.index_add(0, index, (table.old - table.behaviour).double())
+    if over == "geometric":
+        total = total / table.sizes(level).clamp(min=1)
+    return total.float().index_select(0, index)
+
+
+@refuses(nobody_sampled)
+@needs("old")
+def truncated_sequences(
+    table: Table,
+    *,
+    base: Part = ANSWER_MEANS,
+    level: Unit = "trajectory",
+    over: Over = "product",
+    cap: float = 2.0,
+) -> torch.Tensor:
+    """Another weighting, corrected by the ratio of whole trajectories or turns, at most `cap`.
+
+    The product is the unbiased correction of a unit's gradient but for the cap; its variance grows
+    with the unit's length, which the geometric mean avoids.
+
+    Source: Liu, Li et al., "When Speed Kills Stability: Demystifying RL Collapse from the
+    Training-Inference Mismatch", 2025 (sequence-level truncated importance sampling).
+
+    Formula: base min(r, {cap}), r = {over} over the {level} of exp(old - behaviour), base {base}
+    """
+    weights: torch.Tensor = base(table)
+    return weights * unit_log_ratio(table, level, over).exp().clamp(max=cap)
+
+
+@refuses(nobody_sampled)
+@needs("old")
+def masked_sequences(
+    table: Table,
+    *,
+    base: Part = ANSWER_MEANS,
+    level: Unit = "trajectory",
+    over: Over = "product",
+    low: float = 0.0,
+    high: float = 2.0,
+    ratio: bool = True,
+    renormalise: bool = False,
+) -> torch.Tensor:
+    """Another weighting without the trajectories or turns on which engine and policy disagree.
+
+    One counts as a whole where its ratio is in [`low`, `high`]: by that `ratio`, or fully.
+    `renormalise` gives those that stay the whole step's weight.
+
+    Source: Liu, Li et al., "When Speed Kills Stability: Demystifying RL Collapse from the
+    Training-Inference Mismatch", 2025 (masked importance sampling).
+
+    Formula: base r [{low} <= r <= {high}], r = {over} over the {level} of exp(old - behaviour) (the
+    factor r: {ratio}; times sum of base / sum of base that stays: {renormalise}), base {base}
+    """
+    weights: torch.Tensor = base(table)
+    logs = unit_log_ratio(table, level, over)
+    return inside(weights, logs, low, high, ratio=ratio, renormalise=renormalise)
+
+
+def inside(
+    weights: torch.Tensor,
+    log_ratio: torch.Tensor,
+    low: float,
+    high: float,
+    *,
+    ratio: bool,
+    renormalise: bool,
+) -> torch.Tensor:
+    """Weights `[M]` where a ratio lies in an interval, 0 elsewhere."""
+    factor = log_ratio.exp()
+    kept = (factor >= low) & (factor <= high)
+    found = torch.where(kept, weights * factor if ratio else weights, 0.0)
+    if not renormalise:
+        return found
+    return found * (weights.sum() / torch.where(kept, weights, 0.0).sum().clamp(min=1e-30))
 
 
 Version = Literal["quantile", "otsu"]

@@ -109,6 +109,18 @@ def test_what_cannot_work_together_is_refused(override):
     assert IMPOSSIBLE[override] in message
 
 
+def test_an_engine_is_known_and_has_what_it_is_told_of():
+    assert "unknown engine 'vlm': did you mean 'vllm'?" in refusal("echo", "engine=vlm")
+    assert "engine.urls is empty: name the servers" in refusal("echo", "engine=server")
+    assert "'template' or 'append'" in refusal("echo", "chat.history=keep")
+
+
+def test_adapters_apart_want_a_model_with_adapters(tiny):
+    apart = ("engine.name=vllm", "engine.adapters=true")
+    message = refusal("echo", f"model={tiny.folder}", "warm_start=null", *apart)
+    assert "engine.adapters is true, but model.lora_rank is 0" in message
+
+
 @pytest.mark.parametrize("room", ["limits.context_tokens", "model.context"])
 def test_a_turn_leaves_room_for_the_prompt(room):
     message = refusal("echo", f"{room}=4")

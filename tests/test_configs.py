@@ -15,7 +15,7 @@ SHIPPED = [entry["name"] for entry in LISTS["configs"]()]
 SHRUNK = [
     *("warm_start.steps=2", "warm_start.episodes=16", "rollout.tasks=2", "rollout.attempts=2"),
     *("train.steps=1", "train.train_tasks=32", "train.eval_tasks=4", "train.eval_every=1"),
-    "model.corpus_tasks=8",
+    *("model.corpus_tasks=8", "engine=hf"),  # vLLM has an environment of its own
 ]
 LEFT = [
     *("checkpoints", "choices.jsonl", "episodes.jsonl", "learning_curve.png", "metrics.jsonl"),

@@ -11,6 +11,7 @@ from runs import small
 
 from agentrl.agents.chat import ChatAgent, Limits
 from agentrl.algorithms import algorithm
+from agentrl.chat import Dialogue
 from agentrl.env import make
 from agentrl.errors import PolicyError
 from agentrl.experience import (
@@ -38,11 +39,19 @@ class Letters:
 
     end_ids = frozenset({0})
 
-    def opening(self, messages):
-        return (self._span("".join(f"<{m.role}>{m.content}" for m in messages)),)
+    def opening(self, messages, tools=()):
+        return Dialogue(messages=tuple(messages), spans=self._written(messages))
 
-    def reply(self, message, *, closed):
-        return (self._span(f"<{message.role}>{message.content}"),)
+    def follow(self, dialogue, completion, messages):
+        said = Span(ids=completion.ids, source=Source.SAMPLED)
+        spans = (*dialogue.spans, said, *self._written(messages))
+        return Dialogue(messages=dialogue.messages, spans=spans)
+
+    def length(self, spans):
+        return sum(len(span.ids) for span in spans)
+
+    def _written(self, messages):
+        return (self._span("".join(f"<{m.role}>{m.content}" for m in messages)),)
 
     def decode(self, ids):
         return "".join(chr(letter) for letter in ids if letter)
@@ -55,6 +64,7 @@ class Apprentice:
     """Says any of two words until the pool tells it to say the one shown; writes lessons."""
 
     name, version, chat = "main", 0, Letters()
+    figures, window = {}, 8192
 
     def __init__(self, delay=0, **answers):
         self.answers = {"Summarise": "a try", "Several": json.dumps([LESSON]), **answers}
@@ -66,6 +76,12 @@ class Apprentice:
 
     def load(self, weights=None):
         raise AssertionError("nothing to load: no step is taken")
+
+    def rest(self):
+        pass
+
+    def close(self):
+        pass
 
     async def complete(self, context, sampling):
         await asyncio.sleep(self.delay * (sampling.seed % 8))

@@ -22,8 +22,8 @@ from accelerate.optimizer import AcceleratedOptimizer
 from builders import completion, span
 
 from agentrl import advantages, learner, losses, penalties, table, weightings
-from agentrl.agents import chat
 from agentrl.backends.hf import HFPolicy
+from agentrl.chat import TemplateChat
 from agentrl.layouts import padded
 from agentrl.table import Table, View
 from agentrl.types import Group, Source, join
@@ -136,8 +136,8 @@ def log_probs_late(said):
     return replace(said, logprobs=np.roll(said.logprobs, 1))
 
 
-def retokenised(real, spans, said, player, reply):
-    return real(spans, replace(said, ids=player.chat.encode(said.text)), player, reply)
+def retokenised(real, self, dialogue, said, messages):
+    return real(self, dialogue, replace(said, ids=self.encode(said.text)), messages)
 
 
 def cache_kept(real, self, weights=None):
@@ -232,7 +232,7 @@ FAULTS = {
     "the engine returns padding": (engine(with_padding), ENGINE),
     "the engine's log-probs off by one": (engine(log_probs_late), ENGINE),
     "the ledger is re-tokenised text": (
-        wrap(chat, "follow", retokenised),
+        wrap(TemplateChat, "follow", retokenised),
         test_learner.test_a_played_conversation_is_one_sample_of_sampled_ids,
     ),
     "a stale key-value cache": (

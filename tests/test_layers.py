@@ -18,7 +18,10 @@ import agentrl
 
 LAYERS = (
     {"errors", "types", "protocols", "signature"},
-    {"parsing", "chat", "env", "wrappers", "rewards", "keeps", "answers", "conformance"},
+    {
+        *("parsing", "calls", "template", "chat", "env", "wrappers", "rewards"),
+        *("keeps", "answers", "conformance"),
+    },
     {"direction", "rollout", "stage", "agents", "samples", "table"},
     {
         *("samplers", "trackers", "budgets", "curricula"),
@@ -33,15 +36,22 @@ LAYERS = (
             "layouts",
             "annotate",
             "companions",
+            "schedules",
+            "gap",
             "learner",
             "backends",
             "journal",
             "episodes",
             "record",
         ),
+        *("mismatch", "doctor", "clashes"),
         *("config", "slots", "combinations", "yamlfile"),
     },
-    {"session", "checkpoint", "warmstart", "report", "train", "evaluate", "compare", "lab"},
+    {
+        *("session", "remote", "checkpoint", "warmstart", "report"),
+        *("train", "evaluate", "compare", "lab"),
+        "certify",
+    },
     {"web", "cli", "__main__"},
 )
 """Imports point to the same set or to an earlier one. A new module is placed here or fails."""

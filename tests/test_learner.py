@@ -18,7 +18,6 @@ from builders import (
     weights,
 )
 
-from agentrl.agents import chat as chat_agent
 from agentrl.agents.chat import ChatAgent, Limits
 from agentrl.algorithms import algorithm
 from agentrl.algorithms.base import part
@@ -112,9 +111,9 @@ def say(policy, spans):
 def test_new_weights_forget_what_old_ones_cached(tiny):
     policy = HFPolicy(tiny.fresh(), tiny.chat)
     opening = tiny.chat.opening([Message("user", "say red")])
-    first = say(policy, opening)
+    first = say(policy, opening.spans)
     policy.load(tiny.fresh(seed=1).state_dict())
-    spans = chat_agent.follow(opening, first, policy, "say blue")
+    spans = tiny.chat.follow(opening, first, [Message("user", "say blue")]).spans
     second = Turn(spans=spans, completion=say(policy, spans))
     table = table_of([group(Trajectory(turns=(second,)))])
     expected = plain_logprobs(policy.model, table)

@@ -290,7 +290,7 @@ def test_attempts_and_turns_differ(tiny):
 
 def test_every_call_of_an_episode_draws_anew(tiny):
     player = SeatedPolicy(HFPolicy(tiny.fresh(), tiny.chat), 1.0, seed=0)
-    context = tiny.chat.opening([Message("user", "go")])
+    context = tiny.chat.opening([Message("user", "go")]).spans
 
     async def twice():
         return [await player.complete(context, 8) for _ in range(2)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from agentrl.direction import first_messages
-from agentrl.errors import EnvError, PolicyError
+from agentrl.errors import ContextOverflowError, EnvError, PolicyError, SyncError
 from agentrl.protocols import Player, Stage
 from agentrl.rollout import failure_status
 from agentrl.types import (
@@ -18,7 +18,6 @@ from agentrl.types import (
     Finish,
     Message,
     Parse,
-    Source,
     Span,
     Status,
     Task,
@@ -77,6 +76,10 @@ class ChatAgent:
         error, last = "", Ending()
         try:
             status, last = await self._converse(task, stage, players["main"], turns, started)
+        except ContextOverflowError as full:
+            status, error = Status.CONTEXT_LIMIT, str(full)
+        except SyncError:  # every further token would come from other weights: the run ends
+            raise
         except (EnvError, PolicyError) as broken:
             status, error = failure_status(broken), str(broken)
         trajectory = Trajectory(
@@ -96,14 +99,14 @@ class ChatAgent:
         self, task: Task, stage: Stage, player: Player, turns: list[Turn], started: float
     ) -> tuple[Status, Ending]:
         text, info = await stage.reset(task)
-        spans = player.chat.opening(first_messages(text, info))
+        dialogue = player.chat.opening(first_messages(text, info), info.get("tools", ()))
         while time.perf_counter() - started < self.limits.episode_seconds:
-            sampled = sum(len(turn.completion.ids) for turn in turns)
-            room, limit = self.limits.room(sum(len(span.ids) for span in spans), sampled)
+            sampled = sum(turn.completion.num_tokens for turn in turns)
+            room, limit = self.limits.room(player.chat.length(dialogue.spans), sampled)
             if room <= 0:
                 return limit, Ending()
-            completion = await player.complete(spans, room)
-            spans = (*spans, *completion.head)
+            completion = await player.complete(dialogue.spans, room)
+            spans = (*dialogue.spans, *completion.head)
             if completion.finish is not Finish.STOP and limit is not Status.COMPLETED:
                 turns.append(Turn(spans=spans, completion=completion))
                 return limit, Ending()
@@ -111,17 +114,14 @@ class ChatAgent:
             turns.append(_turn(spans, completion, reward, reply, info))
             if terminated or truncated:
                 return Status.COMPLETED if terminated else Status.TURN_LIMIT, Ending.of(info)
-            spans = follow(spans, completion, player, reply)
+            before = replace(dialogue, spans=spans)
+            dialogue = player.chat.follow(before, completion, replies(reply, info))
         return Status.TIME_LIMIT, Ending()
 
 
-def follow(
-    spans: tuple[Span, ...], completion: Completion, player: Player, reply: str
-) -> tuple[Span, ...]:
-    """The next context: the old one, what was sampled, and the environment's reply as a delta."""
-    closed = completion.finish is Finish.STOP
-    sampled = Span(ids=completion.ids, source=Source.SAMPLED)
-    return (*spans, sampled, *player.chat.reply(Message("user", reply), closed=closed))
+def replies(text: str, info: Mapping[str, Any]) -> Sequence[Message]:
+    """What the environment said: `info["messages"]` (tool results, for example), else its text."""
+    return info.get("messages") or (Message("user", text),)
 
 
 def total(turns: list[Turn]) -> dict[str, float]:

@@ -106,7 +106,7 @@ class Batch:
 
     def run(self) -> None:
         """Prefill, then decode until every row has ended."""
-        logits = self._prefill()
+        logits = self.prefill()
         step = 0
         while True:
             ids, logprobs = sample(logits, self.temperature, self.draws[:, step])
@@ -122,7 +122,7 @@ class Batch:
         for prefix in self.outgrown:
             self.store.drop(prefix)
 
-    def _prefill(self) -> torch.Tensor:
+    def prefill(self) -> torch.Tensor:
         """Feed what no cache holds; every row feeds equally many tokens, ending in its last one."""
         found = self._found()
         new = max(len(r.ids) - cached(f) for r, f in zip(self.rows, found, strict=True))
@@ -153,7 +153,7 @@ class Batch:
         if late:
             requests = [replace(self.rows[i], ids=self.rows[i].ids[:-usual]) for i in late]
             ahead = Batch(self.decoder, self.store, requests, frozenset())
-            ahead._prefill()
+            ahead.prefill()
             for i, row in enumerate(requests):
                 found[late[i]] = ahead._states(i, len(row.ids))
         return found

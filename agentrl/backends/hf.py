@@ -14,7 +14,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -25,9 +25,9 @@ import torch
 from agentrl.backends.batch import Batch, Request, make_request
 from agentrl.backends.cache import PrefixStore
 from agentrl.backends.fused import decoder
-from agentrl.errors import PolicyError
+from agentrl.errors import ContextOverflowError, PolicyError
 from agentrl.protocols import Chat
-from agentrl.types import Completion, Finish, Sampling, Span
+from agentrl.types import Completion, Finish, Floats, Ids, Sampling, Source, Span
 
 ATTENTION = {"full_attention", "sliding_attention"}
 """Layer types whose whole state is one key and one value per token."""
@@ -54,6 +54,7 @@ class HFPolicy:
         self.chat = chat
         self.name = name
         self.version = 0
+        self.figures: Mapping[str, float] = {}
         self.max_batch = max_batch
         self.linger_seconds = linger_seconds
         self.seconds = 0.0
@@ -68,7 +69,8 @@ class HFPolicy:
         """Sample once after `context`; a completion is cut where the model's positions end.
 
         Raises:
-            PolicyError: no room after the context, or the model failed.
+            ContextOverflowError: no room after the context.
+            PolicyError: the model failed.
         """
         request = self._admit(make_request(tuple(context), sampling))
         request.loop = asyncio.get_running_loop()
@@ -93,7 +95,7 @@ class HFPolicy:
         """The request with no more tokens than the model has positions for."""
         room = self.window - len(request.ids)
         if room < 1:
-            raise PolicyError(
+            raise ContextOverflowError(
                 f"the context has {len(request.ids)} tokens and the model no position after "
                 f"{self.window}: lower limits.context_tokens"
             )
@@ -101,7 +103,13 @@ class HFPolicy:
         request.sampling = replace(request.sampling, max_tokens=tokens)
         return request
 
-    def load(self, weights: Any = None) -> int:
+    def rest(self) -> None:
+        """Nothing to hand over: the learner trains this very model."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def load(self, weights: Any = None, *, version: int | None = None) -> int:
         """Take new weights and forget old states.
 
         `weights` is None when the learner trained this very model.
@@ -110,7 +118,7 @@ class HFPolicy:
             self.model.load_state_dict(weights)
         self.store.clear()
         self.decoder.refresh()
-        self.version += 1
+        self.version = self.version + 1 if version is None else version
         return self.version
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
@@ -125,6 +133,22 @@ class HFPolicy:
             self.model.train(training)
             self.seconds += time.perf_counter() - started
         return [self._completion(request) for request in requests]
+
+    def score(self, ids: Ids) -> Floats:
+        """The engine's own log-probs `[T - 1]` of a text's tokens at temperature 1, in nats.
+
+        By the decoder that samples, so that what it holds of old weights would show.
+        """
+        contexts = [(Span(ids=ids[:stop], source=Source.ENV),) for stop in range(1, len(ids))]
+        requests = [make_request(context, Sampling(max_tokens=1)) for context in contexts]
+        training = self.model.training
+        self.model.eval()
+        with torch.inference_mode():
+            logits = Batch(self.decoder, PrefixStore(0), requests, frozenset()).prefill()
+        self.model.train(training)
+        told = logits.float().log_softmax(-1).cpu().gather(1, torch.from_numpy(ids[1:, None]))
+        scores: Floats = told[:, 0].numpy()
+        return scores
 
     def _completion(self, request: Request) -> Completion:
         ids = np.array(request.sampled, np.int64)

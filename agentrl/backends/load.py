@@ -54,6 +54,7 @@ def pretrained(
     path: str,
     *,
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    head: Literal["same", "float32"] = "same",
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa",
     device: str = "auto",
     lora_rank: int = 0,
@@ -63,7 +64,8 @@ def pretrained(
 ) -> tuple[Any, Any]:
     """Any causal language model by folder or hub id; `lora_rank` above 0 trains adapters only.
 
-    A folder of saved adapters goes on with those, on the model that they were made for.
+    A folder of saved adapters goes on with those, on the model that they were made for. `head` in
+    float32 makes the logits of a 16-bit model in float32 (`backends/head.py`).
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -80,6 +82,10 @@ def pretrained(
         )
     # An embedding with padding_idx swallows that row's gradient; a sampled pad is like any token.
     model.get_input_embeddings().padding_idx = None
+    if head == "float32":
+        from agentrl.backends.head import float32_head
+
+        float32_head(model)
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model.to(chosen)
     if adapted:

@@ -1,9 +1,9 @@
-"""`agentrl eval CONFIG`: success with an interval, for a checkpoint, the oracle or the expert."""
+"""`agentrl eval CONFIG`: success with an interval, for a checkpoint, a served model or a script."""
 
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,18 @@ from agentrl.config import Run, load_run
 from agentrl.env import check_split
 from agentrl.errors import ConfigError, DataError
 from agentrl.protocols import Choice, Strategy
+from agentrl.yamlfile import apply_override
 
 if TYPE_CHECKING:
     from agentrl.evaluate import Evaluation
+    from agentrl.remote import Remote
     from agentrl.rollout import Cast
     from agentrl.session import Session
     from agentrl.types import Group, Task
 
 PLAYERS = ("policy", "oracle", "expert")
+SERVED = "openai:"
+"""What the address of a served model begins with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +39,22 @@ class Question:
     seed: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How a served model is asked."""
+
+    endpoint: Sequence[str]
+    """`key=value` of `backends.endpoint.Endpoint`."""
+    key_variable: str
+
+
 def evaluate(
     config: str,
     overrides: Sequence[str],
     question: Question,
     *,
     model: str,
+    serving: Serving,
     player: str,
     records: str,
     json: bool,
@@ -50,11 +64,14 @@ def evaluate(
         raise ConfigError(f"unknown player {player!r}: choose {', '.join(PLAYERS)}")
     check_split(question.split)
     run = load_run(config, overrides)
-    path = _model(config, run, model, needed=player == "policy")
+    remote = _remote(run, model, serving, player)
+    path = None if remote else _model(config, run, model, needed=player == "policy")
     if records:
         _write(records, "a", [])  # before hours are spent
-    lines: list[str] = []
-    result = _measure(run, path, question, player, lines)
+    played: list[Group] = []
+    with remote or _session(run, path, player) as session:
+        result = _measure(session, question, player, played)
+    used = remote.policy.address.text if remote else path or run.model_name
     answer = {
         "task": run.env_id,
         "split": question.split,
@@ -62,40 +79,86 @@ def evaluate(
         "interval": list(result.interval),
         "n": result.n,
         "seed": question.seed,
-        "model": player if player != "policy" else path or run.model_name,
+        "model": used if player == "policy" else player,
         "skipped": result.skipped,
     }
     if question.attempts > 1:
         answer["pass_at"] = {str(k): value for k, value in result.pass_at.items()}
+    if remote:
+        answer |= {"unplayed": remote.policy.account.refused, "reason": _reason(played)}
+        answer["usage"] = remote.policy.account.as_dict()
     typer.echo(json_module.dumps(answer) if json else _line(answer))
     if records:
-        _write(records, "w", lines)
+        _write(records, "w", _lines(played))
 
 
 def _measure(
-    run: Run, path: str | None, question: Question, player: str, lines: list[str]
+    session: Session | Remote, question: Question, player: str, played: list[Group]
 ) -> Evaluation:
-    """Play the tasks; every attempt becomes a line of JSON."""
-    from agentrl.episodes import episode_record
+    """Play the tasks; `played` keeps every group."""
     from agentrl.evaluate import evaluate as measure
+
+    cast = _cast(session, player, question.temperature)
+
+    def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
+        choices = [Choice(task, attempts) for task in tasks]
+        seed = f"eval/{question.seed}"
+        played.extend(session.play(choices, cast, seed, strategy=session.tested))
+        return played
+
+    tasks = session.env.tasks(question.split, question.tasks, question.seed)
+    return measure(play, tasks, attempts=question.attempts)
+
+
+def _session(run: Run, path: str | None, player: str) -> Session:
+    """The run with weights of its own."""
     from agentrl.session import Session
 
-    with Session(run, path) as session:
-        if player == "policy" and path is not None:
-            session.tested = _remembered(run, Path(path))
-        cast = _cast(session, player, question.temperature)
+    session = Session(run, path)
+    if player == "policy" and path is not None:
+        session.tested = _remembered(run, Path(path))
+    return session
 
-        def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
-            choices = [Choice(task, attempts) for task in tasks]
-            seed = f"eval/{question.seed}"
-            groups = session.play(choices, cast, seed, strategy=session.tested)
-            for number, group in enumerate(groups):
-                for episode in group.episodes:
-                    lines.append(json_module.dumps(episode_record(0, episode, number)) + "\n")
-            return groups
 
-        tasks = session.env.tasks(question.split, question.tasks, question.seed)
-        return measure(play, tasks, attempts=question.attempts)
+def _remote(run: Run, model: str, serving: Serving, player: str) -> Remote | None:
+    """The run with a served model, None for any other. Raises: ConfigError."""
+    if not model.startswith(SERVED):
+        if serving.endpoint:
+            raise ConfigError(
+                "--endpoint tells how a served model is asked: give --model openai:URL"
+            )
+        return None
+    if player != "policy":
+        raise ConfigError(f"--model {model} plays as --player policy: leave out one of the two")
+    from agentrl.algorithms.base import part
+    from agentrl.backends.http.endpoint import Address, Endpoint
+    from agentrl.backends.http.policy import HTTPPolicy
+    from agentrl.remote import Remote
+
+    settings: dict[str, Any] = {}
+    for setting in serving.endpoint:
+        apply_override(settings, {}, setting)
+    endpoint = part(Endpoint, **settings)()
+    key = serving.key_variable
+    policy = HTTPPolicy(Address.of(model), endpoint, key_variable=key, chat=run.chat)
+    return Remote(run, policy)
+
+
+def _reason(played: Sequence[Group]) -> str:
+    """Why the first attempt failed that did, empty if none did."""
+    failed = (e.main.error for group in played for e in group.episodes if e.main.status.failed)
+    return next(failed, "")
+
+
+def _lines(played: Sequence[Group]) -> list[str]:
+    """Every attempt as a line of JSON."""
+    from agentrl.episodes import episode_record
+
+    return [
+        json_module.dumps(episode_record(0, episode, number)) + "\n"
+        for number, group in enumerate(played)
+        for episode in group.episodes
+    ]
 
 
 def _remembered(run: Run, checkpoint: Path) -> Strategy:
@@ -119,11 +182,30 @@ def _line(answer: dict[str, Any]) -> str:
         f"model {answer['model']}"
     )
     more = [f"pass@{k} {value:.3f}" for k, value in answer.get("pass_at", {}).items()]
-    more += [f"{answer['skipped']} attempts skipped (failed)"] if answer["skipped"] else []
+    more += [_skipped(answer)] if answer["skipped"] else []
+    more += [_usage(answer["usage"])] if "usage" in answer else []
     return ", ".join([text, *more])
 
 
-def _cast(session: Session, player: str, temperature: float) -> Cast:
+def _skipped(answer: Mapping[str, Any]) -> str:
+    """How many attempts do not count, and why."""
+    unplayed = answer.get("unplayed", 0)
+    failed = answer["skipped"] - unplayed
+    told = [f"{unplayed} for the cost limit"] if unplayed else []
+    told += [f"{failed} failed" if unplayed else "failed"] if failed else []
+    reason = f": {answer['reason']}" if answer.get("reason") and failed else ""
+    return f"{answer['skipped']} attempts skipped ({', '.join(told)}{reason})"
+
+
+def _usage(usage: Mapping[str, Any]) -> str:
+    """What a served model took."""
+    dollars = usage["dollars"]
+    cost = "cost unknown (no prices given)" if dollars is None else f"${dollars:.4f}"
+    tokens = f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens"
+    return f"{usage['requests']} requests, {tokens}, {cost}"
+
+
+def _cast(session: Session | Remote, player: str, temperature: float) -> Cast:
     from agentrl.backends.scripted import expert, oracle
     from agentrl.rollout import seated
 
@@ -139,7 +221,7 @@ def _model(config: str, run: Run, model: str, *, needed: bool) -> str | None:
     if model:
         check_path(model)
         return model
-    path = _last_checkpoint(config, run)
+    path = last_checkpoint(config, run)
     if needed and path is None and run.model_name == "tiny":
         raise ConfigError(
             f"{config} has no trained model: give --model FOLDER, a run's folder as CONFIG, or "
@@ -148,7 +230,7 @@ def _model(config: str, run: Run, model: str, *, needed: bool) -> str | None:
     return path
 
 
-def _last_checkpoint(config: str, run: Run) -> str | None:
+def last_checkpoint(config: str, run: Run) -> str | None:
     """The newest checkpoint: of the folder given as CONFIG, or of the configuration's `out`."""
     from agentrl.checkpoint import checkpoints
 

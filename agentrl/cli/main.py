@@ -19,6 +19,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+doctor = typer.Typer(rich_markup_mode=None)
+app.add_typer(doctor, name="doctor")
+verify = typer.Typer(
+    help="Prove what every result rests on.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(verify, name="verify")
 Config = Annotated[
     str, typer.Argument(help="YAML file, name of a shipped configuration, or run folder.")
 ]
@@ -45,8 +51,19 @@ def evaluate(
     config: Config,
     overrides: Overrides = None,
     model: Annotated[
-        str, typer.Option(help="Checkpoint or model folder; default: the run's last checkpoint.")
+        str,
+        typer.Option(
+            help="Checkpoint or model folder, or openai:URL#NAME for a served model; default: the "
+            "run's last checkpoint."
+        ),
     ] = "",
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value: how a served model is asked, for example mode=completions."),
+    ] = None,
+    api_key_env: Annotated[
+        str, typer.Option(help="Environment variable with a served model's key.")
+    ] = "OPENAI_API_KEY",
     player: Annotated[str, typer.Option(help="policy, oracle or expert.")] = "policy",
     split: Annotated[str, typer.Option(help="train or test.")] = "test",
     tasks: Annotated[int, typer.Option(min=1, help="Number of tasks.")] = 256,
@@ -61,13 +78,22 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Success with a 95% interval on tasks of a split."""
-    from agentrl.cli.evaluate import Question
+    from agentrl.cli.evaluate import Question, Serving
     from agentrl.cli.evaluate import evaluate as verb
 
     question = Question(
         split=split, tasks=tasks, attempts=attempts, temperature=temperature, seed=seed
     )
-    verb(config, overrides or [], question, model=model, player=player, records=records, json=json)
+    verb(
+        config,
+        overrides or [],
+        question,
+        model=model,
+        serving=Serving(endpoint=endpoint or [], key_variable=api_key_env),
+        player=player,
+        records=records,
+        json=json,
+    )
 
 
 @app.command()
@@ -105,6 +131,25 @@ def check(config: Config, overrides: Overrides = None) -> None:
     verb(config, overrides or [])
 
 
+@verify.command()
+def tokens(
+    model: Annotated[str, typer.Option(help="Model or tokenizer folder, or hub id.")],
+    conversations: Annotated[int, typer.Option(min=0, help="How many to generate.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the conversations.")] = 0,
+    calls: Annotated[
+        str, typer.Option(help="Format of tool calls; auto reads it off the template.")
+    ] = "auto",
+    thinking: Annotated[
+        bool | None, typer.Option(help="Tell the template to think, or not to.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Certify a tokenizer and its chat template: what is trained is exactly what was sampled."""
+    from agentrl.cli.verify import tokens as verb
+
+    verb(model, conversations=conversations, seed=seed, calls=calls, thinking=thinking, json=json)
+
+
 @app.command()
 def lab(
     episodes: Annotated[str, typer.Argument(help="episodes.jsonl, or a run's folder.")],
@@ -123,6 +168,64 @@ def lab(
 
     names = [name.strip() for name in algorithms.split(",") if name.strip()]
     verb(episodes, names, step=step, model=model, shown=shown, json=json)
+
+
+@app.command()
+def export(
+    source: Annotated[str, typer.Argument(help="Run folder or checkpoint.")],
+    folder: Annotated[str, typer.Argument(help="Where to; new or empty.")],
+    adapter: Annotated[
+        bool, typer.Option("--adapter/--merged", help="LoRA adapters alone, or a whole model.")
+    ] = False,
+    dtype: Annotated[str, typer.Option(help="same, float32, bfloat16 or float16.")] = "same",
+) -> None:
+    """A checkpoint as a folder that transformers and `vllm serve` load unchanged."""
+    from agentrl.cli.export import export as verb
+
+    verb(source, folder, form="adapter" if adapter else "merged", dtype=dtype)
+
+
+@doctor.callback(invoke_without_command=True)
+def installed(context: typer.Context, json: Json = False) -> None:
+    """What is installed, what works, what does not fit together, and what to type."""
+    if context.invoked_subcommand is None:
+        from agentrl.cli.doctor import doctor as verb
+
+        verb(json=json)
+
+
+@doctor.command()
+def mismatch(
+    config: Config,
+    overrides: Overrides = None,
+    model: Annotated[
+        str, typer.Option(help="Checkpoint or model folder; default: the run's last checkpoint.")
+    ] = "",
+    episodes: Annotated[int, typer.Option(min=1, help="How many to play.")] = 32,
+    json: Json = False,
+) -> None:
+    """Play a little and name what makes engine and learner differ: exit code 1 if anything does."""
+    from agentrl.cli.mismatch import mismatch as verb
+
+    verb(config, overrides or [], model=model, episodes=episodes, json=json)
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(help="Model folder or hub id.")],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="key=value for vLLM's server, as it names them.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the first server.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Whoever reaches it can replace the weights: keep it private.")
+    ] = "127.0.0.1",
+    servers: Annotated[int, typer.Option(min=1, help="How many, on consecutive ports.")] = 1,
+) -> None:
+    """Start vLLM servers that `engine.name=server` samples from and publishes weights to."""
+    from agentrl.cli.serve import serve as verb
+
+    verb(model, port=port, host=host, servers=servers, options=options or [])
 
 
 def main() -> None:

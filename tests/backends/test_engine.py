@@ -314,3 +314,16 @@ def test_context_spans_are_what_was_fed(chat):
         for before, after in zip(trajectory.turns, trajectory.turns[1:], strict=False):
             known = np.concatenate([join(before.spans), before.completion.ids])
             assert join(after.spans)[: len(known)].tolist() == known.tolist()
+
+
+def test_scores_are_the_models_log_probs(tiny):
+    policy, ids = HFPolicy(tiny.fresh(), tiny.chat), np.arange(3, 20)
+    with torch.no_grad():
+        logits = policy.model(torch.from_numpy(ids)[None]).logits[0, :-1]
+    expected = logits.log_softmax(-1).gather(1, torch.from_numpy(ids[1:, None]))[:, 0].numpy()
+    np.testing.assert_allclose(policy.score(ids), expected, atol=1e-4)
+    with torch.no_grad():
+        policy.model.lm_head.weight.mul_(2)
+    assert np.abs(policy.score(ids) - expected).max() < 1e-4, "the copies that sample are old"
+    policy.load()
+    assert np.abs(policy.score(ids) - expected).max() > 1e-2

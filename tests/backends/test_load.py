@@ -33,7 +33,7 @@ def test_a_saved_model_is_an_ordinary_folder(saved):
     ids = torch.arange(40)[None]
     torch.testing.assert_close(again(ids).logits, model(ids).logits, atol=0, rtol=0)
     chats = [TemplateChat(t) for t in (AutoTokenizer.from_pretrained(folder), tokenizer)]
-    (one, two) = ([span.ids.tolist() for span in chat.opening(TALK)] for chat in chats)
+    (one, two) = ([span.ids.tolist() for span in chat.opening(TALK).spans] for chat in chats)
     assert one == two
     assert chats[0].end_ids == chats[1].end_ids
 

@@ -53,6 +53,51 @@ def truncated_importance(step, base, cap):
     return times(step, base, lambda t, s, a, g: min(math.exp(t.old - t.behaviour), cap))
 
 
+def engine_ratio(tokens, over):
+    """The policy's probability of some tokens over the engine's."""
+    logs = [t.old - t.behaviour for t in tokens]
+    return math.exp(mean(logs) if over == "geometric" else sum(logs))
+
+
+def unit(said, attempt, level):
+    return said.tokens if level == "turn" else attempt.tokens
+
+
+def kept(step, base, own, low, high, ratio, renormalise):
+    """Weights where the ratio `own(token, said, attempt)` is in the interval."""
+
+    def stays(token, said, attempt):
+        return low <= own(token, said, attempt) <= high
+
+    plain = times(step, base, lambda t, s, a, g: 1.0)
+    left = times(step, base, lambda t, s, a, g: float(stays(t, s, a)))
+    scale = total(plain) / total(left) if renormalise and total(left) else 1.0
+    factor = own if ratio else lambda t, s, a: 1.0
+    return times(step, base, lambda t, s, a, g: scale * stays(t, s, a) * factor(t, s, a))
+
+
+def total(weights):
+    return sum(w for group in weights for attempt in group for said in attempt for w in said)
+
+
+def masked_importance(step, base, low, high, ratio, renormalise):
+    def own(token, said, attempt):
+        return math.exp(token.old - token.behaviour)
+
+    return kept(step, base, own, low, high, ratio, renormalise)
+
+
+def truncated_sequences(step, base, level, over, cap):
+    return times(step, base, lambda t, s, a, g: min(engine_ratio(unit(s, a, level), over), cap))
+
+
+def masked_sequences(step, base, level, over, low, high, ratio, renormalise):
+    def own(token, said, attempt):
+        return engine_ratio(unit(said, attempt, level), over)
+
+    return kept(step, base, own, low, high, ratio, renormalise)
+
+
 def valid_token_mean(step):
     def spread(group):
         return max(a.reward for a in group) - min(a.reward for a in group) > 1e-12
@@ -179,11 +224,22 @@ WEIGHTINGS = {
     for f in (
         *(distinct, truncated_importance, valid_token_mean, explanation_sum, unsure_mean),
         *(fork_tokens, conflict_weights),
+        *(masked_importance, truncated_sequences, masked_sequences),
     )
 }
 ALSO = {
     "distinct": [{"delta": 0.3}, {"delta": 0.6}],
     "truncated_importance": [{"cap": 1.1}],
+    "masked_importance": [
+        {"ratio": False, "renormalise": True},
+        {"low": 0.9, "high": 1.1, "renormalise": True},
+        {"high": 0.0, "renormalise": True},
+    ],
+    "truncated_sequences": [{"level": "turn"}, {"over": "geometric", "cap": 1.01}],
+    "masked_sequences": [
+        {"low": 0.8, "high": 1.2, "over": "geometric", "renormalise": True},
+        {"level": "turn", "ratio": False, "low": 0.5},
+    ],
     "unsure_mean": [{"threshold": 0.5}],
     "fork_tokens": [{"share": 0.5}],
     "conflict_weights": [

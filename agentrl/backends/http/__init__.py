@@ -1,0 +1,1 @@
+"""Served models that keep their tokens to themselves: evaluation over OpenAI's protocol."""

@@ -1,0 +1,1 @@
+"""vLLM as the engine: in this process, or as servers that `agentrl serve` starts."""

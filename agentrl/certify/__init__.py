@@ -1,0 +1,1 @@
+"""Generated conversations through the real line, compared with what the template writes."""
