@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product, zip_longest
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -148,8 +148,11 @@ class TemplateChat:
             return Message("assistant", text)
         called = self.calls.parse(text)
         ids = [reply.call for reply in replies if reply.role == "tool"]
-        pairs = zip_longest(called.calls, ids[: len(called.calls)], fillvalue="")
-        calls = tuple(call._replace(id=call.id or given) for call, given in pairs)
+        given = [*ids, *[""] * len(called.calls)]
+        calls = tuple(
+            call._replace(id=call.id or answered)
+            for call, answered in zip(called.calls, given, strict=False)
+        )
         return Message("assistant", called.content, called.thinking, calls)
 
     # ---- deltas ----
@@ -260,7 +263,7 @@ class TemplateChat:
         """Turns of every kind: plain or thoughtful, an answer or a call, and what follows it."""
         result = Message("tool", "a result", name=CALL.name, call=CALL.id)
         call = probe_call(self.calls)
-        found = []
+        found: list[tuple[Message, ...]] = []
         for thought in ("", "<think>\nhm\n</think>\n\n"):
             found.append((Message("assistant", thought + SENTINEL), ASKED))
             if call:

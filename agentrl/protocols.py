@@ -39,10 +39,6 @@ class Policy(Protocol):
 
     name: str
     version: int
-    figures: Mapping[str, float]
-    """Metrics of the last `load`."""
-    window: int
-    """Positions that the model has, in tokens."""
 
     @property
     def chat(self) -> Chat:
@@ -53,6 +49,15 @@ class Policy(Protocol):
 
     def seat(self) -> AbstractContextManager[None]:
         """Held while an episode is in play: an engine learns how many requests to wait for."""
+
+
+class TrainedPolicy(Policy, Protocol):
+    """A policy whose weights a learner trains."""
+
+    figures: Mapping[str, float]
+    """Metrics of the last `load`."""
+    window: int
+    """Positions that the model has, in tokens."""
 
     def load(self, *, version: int | None = None) -> int:
         """Take the learner's weights as they are now; the version that later completions carry.

@@ -14,7 +14,7 @@ from agentrl.agents.chat import ChatAgent, Limits
 from agentrl.backends.scripted import expert
 from agentrl.config import Run, Schedule
 from agentrl.evaluate import Evaluation, evaluate
-from agentrl.protocols import Chat, Choice, Policy, Strategy
+from agentrl.protocols import Chat, Choice, Strategy, TrainedPolicy
 from agentrl.rollout import Cast, Plan, Rollout, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -39,7 +39,7 @@ class Session:
             torch.manual_seed(run.seed)  # new adapters are drawn
             self.model, self.tokenizer = self._load(model_path)
         self.chat: Chat = run.chat(self.tokenizer, model_ends(self.model))
-        self.policy: Policy = run.engine(
+        self.policy: TrainedPolicy = run.engine(
             self.model, self.tokenizer, self.chat, self.plan.concurrency
         )
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from agentrl.protocols import Chat, Policy
+from agentrl.protocols import Chat, TrainedPolicy
 
 
 def hf(
@@ -18,7 +18,7 @@ def hf(
     *,
     cache_tokens: int = 1 << 19,
     linger_seconds: float = 0.25,
-) -> Policy:
+) -> TrainedPolicy:
     """The learner's own model in this process: nothing is copied, nothing can be stale."""
     from agentrl.backends.hf import HFPolicy
 
@@ -44,7 +44,7 @@ def vllm(
     eager: bool = False,
     tensor_parallel: int = 1,
     adapters: bool = False,
-) -> Policy:
+) -> TrainedPolicy:
     """VLLM in this process, asleep while the learner steps.
 
     `memory` is the share of a GPU's memory; `cache_gib` above 0 fixes the key-value cache instead
@@ -88,7 +88,7 @@ def server(
     patience_seconds: float = 300.0,
     request: dict[str, Any] | None = None,
     adapters: bool = False,
-) -> Policy:
+) -> TrainedPolicy:
     """VLLM servers started by `agentrl serve`; weights reach them through `folder`.
 
     `folder` is seen by this process and by the servers (default: a temporary one of this machine).

@@ -44,7 +44,7 @@ class Serving:
     """How a served model is asked."""
 
     endpoint: Sequence[str]
-    """`key=value` of `backends.endpoint.Endpoint`."""
+    """`key=value` of `backends.http.endpoint.Endpoint`."""
     key_variable: str
 
 

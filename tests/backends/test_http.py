@@ -666,8 +666,8 @@ def test_how_a_server_is_asked_needs_a_server():
 @pytest.mark.parametrize("package", ["openai", "aiolimiter"])
 def test_a_missing_package_names_its_extra(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    for module in ("http", "connection"):
-        monkeypatch.delitem(sys.modules, f"agentrl.backends.{module}")
+    for module in ("policy", "connection"):
+        monkeypatch.delitem(sys.modules, f"agentrl.backends.http.{module}")
     code, _, message = cli("eval", "echo", "--model", "openai:http://127.0.0.1:9#echo")
     assert code == 2
     assert f"{package!r} is not installed: run `pip install 'agentrl[http]'`" in one_line(message)
