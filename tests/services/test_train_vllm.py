@@ -93,9 +93,7 @@ def test_a_broken_sync_stops_the_run_at_the_first_publish(fault, told, tmp_path,
     assert told in one_line("\n".join(line for line in message.splitlines() if "error:" in line))
 
 
-def test_adapters_that_stay_behind_stop_the_run_at_the_first_publish(
-    folder, tmp_path, monkeypatch
-):
+def test_adapters_that_stay_behind_stop_the_run_at_the_first_publish(folder, tmp_path, monkeypatch):
     plant(monkeypatch, "_exchange_adapters", lambda real, self, llm, version: None)
     model = [f"model={folder}", "model.lora_rank=4", "model.dtype=float32"]
     engine = ["engine.name=vllm", "engine.adapters=true", "engine.cache_gib=0.1"]
