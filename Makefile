@@ -16,7 +16,7 @@ OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 .PHONY: help train test test-services soak check typecheck test-wheel docs bench env-vllm clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 train: $(VENV)/.train-installed ## a small model learns to query a graph: warm start, GRPO, evaluation (SEED=0)
 	$(BIN)/agentrl train quickstart seed=$(SEED)
@@ -26,7 +26,7 @@ test: $(VENV)/.test-installed ## all tests, without a network
 
 env-vllm: $(VLLM)/.installed ## vLLM for this machine, in an environment of its own: .venv-vllm
 
-test-services: $(VLLM)/.installed ## the tests that start servers and engines: vLLM for real, 10 to 20 minutes
+test-services: $(VLLM)/.installed ## the tests that start servers and engines: vLLM for real, about 5 minutes
 	$(OFFLINE) $(VLLM)/bin/python -m pytest -m service tests/services
 
 soak: $(VENV)/.test-installed $(VLLM)/.installed ## what takes long: 10,000 conversations per template, parsers fuzzed for 10 minutes
