@@ -173,13 +173,14 @@ class TemplateChat:
     def _boundary(self, before: Sequence[Message], messages: Sequence[Message], text: str) -> int:
         """Where the delta begins in `text`; the same for all messages of equal roles."""
         key = tuple(message.role for message in messages)
-        if "tool" not in key and key in self._boundaries:
+        if key in self._boundaries:
             return self._boundaries[key]
         start = self._end_of(before, text)
         if start is None:
             start = text.find(SENTINEL) + len(SENTINEL)
             start += len(self._end_text(text[start:]))
-        self._boundaries[key] = start
+        if "tool" not in key:  # calls' ids stand in front of tool results, of any length
+            self._boundaries[key] = start
         return start
 
     def _behind_end(self, text: str, owned: Any, *, closed: bool) -> tuple[Span, ...]:

@@ -6,9 +6,9 @@
     |-- DataError       a file, task or checkpoint that is not what it should be
     |-- EnvError        an environment raised, hung or answered nonsense
     |   `-- ToolError   a tool that an environment uses did
-    `-- PolicyError     a model, engine or tokenizer did
-        |-- ContextOverflowError    a context that is longer than the model reads
-        `-- SyncError               an engine that does not serve the learner's weights
+    |-- PolicyError     a model, engine or tokenizer did
+    |   `-- ContextOverflowError    a context that is longer than the model reads
+    `-- SyncError       an engine does not serve the learner's weights
 
 Every message holds the offending value and what mends it. `EnvError` and `PolicyError` never leave
 a rollout: they become the `Status` of one episode.
@@ -63,8 +63,8 @@ class ContextOverflowError(PolicyError):
     """A context is longer than the model reads: the episode ends in `CONTEXT_LIMIT`."""
 
 
-class SyncError(PolicyError):
-    """An engine does not serve the learner's weights; it ends the run, not an episode."""
+class SyncError(AgentRLError):
+    """An engine does not serve the learner's weights: it ends the run and is no episode's data."""
 
 
 @contextmanager

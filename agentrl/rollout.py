@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from agentrl.direction import PLAIN, DirectedPlayer, DirectedStage, Direction, trained_plainly
-from agentrl.errors import AgentRLError, ConfigError, EnvError, PolicyError, SyncError, ToolError
+from agentrl.errors import AgentRLError, ConfigError, EnvError, PolicyError, ToolError
 from agentrl.protocols import Agent, Chat, Choice, Player, Policy, Stage, Strategy
 from agentrl.stage import EnvPool
 from agentrl.types import (
@@ -137,8 +137,6 @@ class Rollout:
             async with self.pool.stage() as stage:
                 with cast(stage, seed) as players:
                     episode = await self._directed(task, stage, players, direction)
-        except SyncError:  # every further token would come from other weights: the run ends
-            raise
         except (EnvError, PolicyError) as error:
             failed = Trajectory(status=failure_status(error), error=str(error))
             episode = Episode(task=task, trajectories=(failed,))

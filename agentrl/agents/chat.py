@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from agentrl.direction import first_messages
-from agentrl.errors import ContextOverflowError, EnvError, PolicyError, SyncError
+from agentrl.errors import ContextOverflowError, EnvError, PolicyError
 from agentrl.protocols import Player, Stage
 from agentrl.rollout import failure_status
 from agentrl.types import (
@@ -78,8 +78,6 @@ class ChatAgent:
             status, last = await self._converse(task, stage, players["main"], turns, started)
         except ContextOverflowError as full:
             status, error = Status.CONTEXT_LIMIT, str(full)
-        except SyncError:  # every further token would come from other weights: the run ends
-            raise
         except (EnvError, PolicyError) as broken:
             status, error = failure_status(broken), str(broken)
         trajectory = Trajectory(

@@ -32,7 +32,12 @@ ON_CPU = {
     "TORCHDYNAMO_DISABLE": "1",  # compiling sampler helpers takes 19 s and gains nothing
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the learner and other runs share these cores
 }
-WORKER = "agentrl.backends.vllm.worker.Receiver"
+ALWAYS = {
+    "logprobs_mode": "processed_logprobs",  # of the distribution that is sampled from
+    "generation_config": "vllm",  # a model's own top-p would be sampled but never computed
+    "worker_extension_cls": "agentrl.backends.vllm.worker.Receiver",
+}
+"""What every engine is told, in this process or a server's."""
 
 
 @dataclass(eq=False)
@@ -79,12 +84,10 @@ def start(folder: str, **options: Any) -> Any:
     with boundary(PolicyError, "vLLM does not start (less memory: engine.memory)"):
         return LLM(
             model=folder,
-            logprobs_mode="processed_logprobs",  # of the distribution that is sampled from
             enable_prefix_caching=True,
-            generation_config="vllm",  # a model's own top-p would be sampled but never computed
-            worker_extension_cls=WORKER,
             disable_log_stats=True,
             use_tqdm_on_load=False,
+            **ALWAYS,
             **options,
         )
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import torch
 
-from agentrl.backends.vllm.engine import SETTINGS, WORKER, environment
+from agentrl.backends.vllm.engine import ALWAYS, SETTINGS, environment
 from agentrl.errors import MissingDependencyError, PolicyError
 
 NAME = "agentrl"
@@ -57,9 +57,7 @@ class Server:
             "served-model-name": NAME,
             "host": self.host,
             "port": self.port,
-            "generation-config": "vllm",
-            "logprobs-mode": "processed_logprobs",
-            "worker-extension-cls": WORKER,
+            **{name.replace("_", "-"): value for name, value in ALWAYS.items()},
             "enable-scale-out": True,  # token ids in, token ids and their weights' versions out
             **({} if torch.cuda.is_available() else on_cpu()),
             **self.options,
