@@ -25,10 +25,12 @@ if TYPE_CHECKING:
         ToolError,
     )
     from agentrl.evaluate import Evaluation
+    from agentrl.functions import tool
     from agentrl.protocols import Policy
     from agentrl.rollout import Rollout
     from agentrl.session import Session
     from agentrl.table import Table, View
+    from agentrl.toolenv import ToolEnv
     from agentrl.train import run_training
     from agentrl.types import (
         Completion,
@@ -67,6 +69,7 @@ __all__ = [
     "Table",
     "Task",
     "TextEnv",
+    "ToolEnv",
     "ToolError",
     "Trajectory",
     "Turn",
@@ -78,6 +81,7 @@ __all__ = [
     "part",
     "register",
     "run_training",
+    "tool",
 ]
 
 _HOMES = {
@@ -87,10 +91,12 @@ _HOMES = {
     "env": "Reply TextEnv make register",
     "errors": "AgentRLError ConfigError DataError EnvError PolicyError ToolError",
     "evaluate": "Evaluation",
+    "functions": "tool",
     "protocols": "Policy",
     "rollout": "Rollout",
     "session": "Session",
     "table": "Table View",
+    "toolenv": "ToolEnv",
     "train": "run_training",
     "types": "Completion Episode Group Message Parse Status Task Trajectory Turn",
 }

@@ -80,8 +80,9 @@ class TemplateChat:
         options = {} if thinking is None else {"enable_thinking": thinking}
         self.template = Template(tokenizer, **options)
         self.tokenizer = tokenizer
-        known = recognised(str(tokenizer.chat_template)) if calls == "auto" else calls
-        self.calls = FORMATS[known]
+        found = recognised(str(tokenizer.chat_template))
+        self.call_format = found if calls == "auto" else calls
+        self.calls = FORMATS[self.call_format]
         self.template.check_generation()
         ends, self.writes_end = self.template.turn_ends()
         self.end_id, self.end_ids = ends[0], frozenset([*ends, *model_ends])

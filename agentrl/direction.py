@@ -71,9 +71,9 @@ class DirectedStage:
         """Time spent inside the environment so far."""
         return self.stage.seconds
 
-    async def reset(self, task: Task) -> tuple[str, Mapping[str, Any]]:
+    async def reset(self, task: Task, calls: str = "plain") -> tuple[str, Mapping[str, Any]]:
         """Start the task; the hint follows the observation."""
-        text, info = await self.stage.reset(task)
+        text, info = await self.stage.reset(task, calls)
         self.plain, self.tools = first_messages(text, info), info.get("tools", ())
         return hinted(text, self.direction.hint), info
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium
@@ -27,7 +28,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import registry
 
 from agentrl.errors import ConfigError, DataError, EnvError, suggestion
-from agentrl.types import Parse, Task
+from agentrl.types import Group, Message, Parse, Task
 
 MAX_CHARS = 1 << 20
 SPLITS = ("train", "test")
@@ -70,6 +71,9 @@ class Reply:
     """What the environment's parser made of the text."""
     answer: str | None = None
     """The final answer in a canonical form, so that equal answers are equal strings."""
+    messages: Sequence[Message] = ()
+    """The observation as messages of other roles, for example tool results; else `text` is the
+    user's."""
 
 
 class TextEnv(gymnasium.Env[str, str]):
@@ -129,6 +133,16 @@ class TextEnv(gymnasium.Env[str, str]):
         """Texts whose words a tokenizer made for this environment should know, beyond its play."""
         return ()
 
+    # ---- what benchmarks add ----
+
+    def scores(self, groups: Sequence[Group]) -> Mapping[str, Any]:
+        """What `agentrl eval` reports of played tasks beyond success; JSON-serialisable."""
+        return {}
+
+    def export(self, groups: Sequence[Group], folder: Path, player: str) -> list[Path]:
+        """Write played tasks as the result files of the benchmark's own tools; which were made."""
+        return []
+
     # ---- tasks ----
 
     @property
@@ -163,7 +177,10 @@ class TextEnv(gymnasium.Env[str, str]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[str, dict[str, Any]]:
-        """Start an episode of `options["task"]` (a Task or its data), else of one drawn here."""
+        """Start an episode of `options["task"]` (a Task or its data), else of one drawn here.
+
+        `options["calls"]` names the format in which the agent writes tool calls.
+        """
         super().reset(seed=seed)
         task = (options or {}).get("task")
         self.data = task.data if isinstance(task, Task) else task or self.new_task(self.np_random)
@@ -185,6 +202,8 @@ class TextEnv(gymnasium.Env[str, str]):
         info = {"parts": parts, "success": reply.success, "parse": reply.parse}
         if reply.answer is not None:
             info["answer"] = reply.answer
+        if reply.messages:
+            info["messages"] = reply.messages
         return reply.text, self._weigh(parts), reply.done, truncated, info
 
     def _weigh(self, parts: Mapping[str, float]) -> float:

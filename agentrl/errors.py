@@ -6,6 +6,7 @@
     |-- DataError       a file, task or checkpoint that is not what it should be
     |-- EnvError        an environment raised, hung or answered nonsense
     |   `-- ToolError   a tool that an environment uses did
+    |       `-- ToolInputError    it refuses a call: an observation
     |-- PolicyError     a model, engine or tokenizer did
     |   `-- ContextOverflowError    a context that is longer than the model reads
     `-- SyncError       an engine does not serve the learner's weights
@@ -53,6 +54,10 @@ class EnvError(AgentRLError):
 
 class ToolError(EnvError):
     """A tool that an environment uses failed."""
+
+
+class ToolInputError(ToolError):
+    """A tool refuses a call, for its arguments or its state; agents read why as an observation."""
 
 
 class PolicyError(AgentRLError):

@@ -81,6 +81,10 @@ class Chat(Protocol):
     def end_ids(self) -> frozenset[int]:
         """Tokens that end an assistant's turn."""
 
+    @property
+    def call_format(self) -> str:
+        """How the model writes tool calls: a name in `calls.FORMATS`, `plain` if it never does."""
+
     def opening(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
     ) -> Dialogue:
@@ -119,8 +123,8 @@ class Stage(Protocol):
     def seconds(self) -> float:
         """Time spent inside the environment so far."""
 
-    async def reset(self, task: Task) -> tuple[str, Mapping[str, Any]]:
-        """Start the task; returns the first observation and info."""
+    async def reset(self, task: Task, calls: str = "plain") -> tuple[str, Mapping[str, Any]]:
+        """Start the task for an agent that writes tool calls so; first observation and info."""
 
     async def step(self, text: str) -> tuple[str, float, bool, bool, Mapping[str, Any]]:
         """Gymnasium's five words: observation, reward, terminated, truncated, info."""

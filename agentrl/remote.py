@@ -69,7 +69,7 @@ class Remote:
         """A context like those that will be asked about."""
         try:
             async with self.pool.stage() as stage:
-                text, info = await stage.reset(task)
+                text, info = await stage.reset(task, self.chat.call_format)
         except EnvError:  # the episodes will tell
             text, info = "hello", {}
         return self.chat.opening(first_messages(text, info), info.get("tools", ())).spans

@@ -198,7 +198,8 @@ class Playing:
     async def ask(self, task: Task, method: str) -> Any:
         """What a method of the environment answers at the task's beginning. Raises: EnvError."""
         async with self.gate, self.rollout.pool.stage() as stage:
-            await stage.reset(task)
+            with self.cast(stage, 0) as players:
+                await stage.reset(task, players["main"].chat.call_format)
             return await stage.ask(method)
 
     async def write(self, messages: Sequence[Message], attempt: int, max_tokens: int) -> Turn:

@@ -39,11 +39,10 @@ class EnvStage:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="agentrl-env", daemon=True).start()
 
-    async def reset(self, task: Task) -> tuple[str, Mapping[str, Any]]:
+    async def reset(self, task: Task, calls: str = "plain") -> tuple[str, Mapping[str, Any]]:
         """Start the task. Raises: EnvError."""
-        answer = await self._call(
-            "reset", lambda: self.env.reset(seed=task.seed, options={"task": task})
-        )
+        options = {"task": task, "calls": calls}
+        answer = await self._call("reset", lambda: self.env.reset(seed=task.seed, options=options))
         if not (isinstance(answer, tuple) and len(answer) == 2 and _is_text(answer[0])):
             raise self._nonsense("reset", answer, "(text, info)")
         return answer[0], self._info("reset", answer[1])

@@ -33,7 +33,7 @@ class Desk:
     def __init__(self, size=20, results=1, turns=3):
         self.size, self.results, self.left = size, results, turns
 
-    async def reset(self, task):
+    async def reset(self, task, calls="plain"):
         return "what is the weather?", {"tools": [SCHEMA]}
 
     async def step(self, text):

@@ -17,9 +17,9 @@ import pytest
 import agentrl
 
 LAYERS = (
-    {"errors", "types", "protocols", "signature"},
+    {"errors", "types", "protocols", "signature", "background", "functions"},
     {
-        *("parsing", "calls", "template", "chat", "env", "wrappers", "rewards"),
+        *("parsing", "calls", "template", "chat", "env", "toolenv", "rewards"),
         *("keeps", "answers", "conformance"),
     },
     {"direction", "rollout", "stage", "agents", "samples", "table"},
@@ -58,8 +58,11 @@ LAYERS = (
 
 OUTSIDE = ("envs", "tools", "configs")
 ALLOWED = {
-    "tools": {"types", "errors", "tools"},
-    "envs": {"env", "types", "parsing", "rewards", "wrappers", "errors", "tools", "envs"},
+    "tools": {"types", "errors", "functions", "background", "tools"},
+    "envs": {
+        *("env", "toolenv", "functions", "types", "parsing", "calls", "rewards", "errors"),
+        *("tools", "envs"),
+    },
     "configs": set(),
 }
 LOADERS = {"agentrl", "agentrl.env", "agentrl.cli.show"}

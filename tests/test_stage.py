@@ -69,7 +69,7 @@ def test_gymnasiums_words_come_through():
     env = Odd()
     _, answer = use(pool_of(env), ("reset", TASK), ("step", "hi"))
     assert answer == FINE
-    assert (env.seed, env.options) == (7, {"task": TASK})
+    assert (env.seed, env.options) == (7, {"task": TASK, "calls": "plain"})
 
 
 @pytest.mark.parametrize("reward", [1, True, np.float32(1), np.int64(1), np.float64(1)])

@@ -96,7 +96,7 @@ class ChatAgent:
     async def _converse(
         self, task: Task, stage: Stage, player: Player, turns: list[Turn], started: float
     ) -> tuple[Status, Ending]:
-        text, info = await stage.reset(task)
+        text, info = await stage.reset(task, player.chat.call_format)
         dialogue = player.chat.opening(first_messages(text, info), info.get("tools", ()))
         while time.perf_counter() - started < self.limits.episode_seconds:
             sampled = sum(turn.completion.num_tokens for turn in turns)

@@ -135,7 +135,7 @@ class Partner:
         self.script = script
         self.turn = 0
 
-    async def reset(self, task: Task) -> tuple[str, Mapping[str, Any]]:
+    async def reset(self, task: Task, calls: str = "plain") -> tuple[str, Mapping[str, Any]]:
         """What is asked."""
         return self.script.asked, {"system": self.script.system, "tools": self.script.tools}
 

@@ -58,6 +58,8 @@ class TextChat:
     """Messages as characters; implements `protocols.Chat`."""
 
     end_ids = frozenset({END})
+    call_format = "hermes"
+    """Native calls come to the environment in this one."""
 
     def opening(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()

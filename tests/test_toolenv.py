@@ -1,0 +1,225 @@
+"""Environments with tools: calls run, failures are observations, results go back as the model's."""
+
+import asyncio
+import sys
+from typing import Literal
+
+import pytest
+
+from agentrl.conformance import check_environment
+from agentrl.env import Reply
+from agentrl.errors import ConfigError, ToolError
+from agentrl.functions import tool
+from agentrl.toolenv import ToolEnv
+from agentrl.types import Message, Parse, ToolCall
+
+
+def double(number: int) -> int:
+    """Twice a number."""
+    return 2 * number
+
+
+class Shop(ToolEnv):
+    """Buy what is wished for, then say so."""
+
+    functions = (double,)
+
+    def new_task(self, rng):
+        return {"wish": str(rng.choice(["tea", "milk"])), "number": int(rng.integers(1000))}
+
+    def begin(self, data):
+        self.basket = []
+        return f"Buy {data['wish']}."
+
+    @tool
+    def add(self, item: Literal["tea", "milk"]) -> str:
+        """Put an item into the basket."""
+        self.basket.append(item)
+        return f"{item} is in the basket"
+
+    @tool
+    async def wait(self, seconds: float, name: str = "") -> str:
+        """Wait."""
+        self.basket.append(f"begin {name}")
+        await asyncio.sleep(seconds)
+        self.basket.append(f"end {name}")
+        return "waited"
+
+    @tool
+    def fail(self, how: str) -> str:
+        """Fail in some way."""
+        raise {"exit": SystemExit, "broken": ToolError}.get(how, ValueError)(how)
+
+    @tool
+    def shout(self, length: int) -> str:
+        """Say much."""
+        return "a" * length + "\ud800"
+
+    def said(self, text):
+        return Reply(done=True, success=self.basket == [self.data["wish"]], answer=text)
+
+    def oracle(self):
+        if self.basket:
+            return "done"
+        return self.write([ToolCall("add", {"item": self.data["wish"]})])
+
+    def expert(self, rng):
+        return self.write([ToolCall("add", {"item": "tea"})]) if not self.basket else "done"
+
+
+def play(*calls, calls_as="plain", **settings):
+    env = Shop(**settings)
+    env.reset(seed=0, options={"task": {"wish": "tea"}, "calls": calls_as})
+    return env, env.step(env.write([ToolCall(name, given) for name, given in calls]))
+
+
+def test_it_conforms():
+    assert check_environment(Shop) == []
+
+
+def test_functions_and_methods_are_offered_in_the_order_of_definition():
+    info = Shop().reset(seed=0)[1]
+    names = [schema["function"]["name"] for schema in info["tools"]]
+    assert names == ["add", "wait", "fail", "shout", "double"]
+
+
+def test_calls_of_one_text_run_in_order():
+    env, step = play(("add", {"item": "tea"}), ("double", {"number": 4}), ("add", {"item": "milk"}))
+    assert step[0] == "tea is in the basket\n8\nmilk is in the basket"
+    assert env.basket == ["tea", "milk"]
+
+
+def test_results_are_tool_messages_where_the_template_teaches_calls():
+    env, step = play(("double", {"number": 4}), calls_as="mistral")
+    assert step[4]["messages"] == (Message("tool", "8", name="double"),)
+    assert env.heard.calls[0].name == "double"
+
+
+def test_results_are_the_users_where_it_teaches_none():
+    assert "messages" not in play(("double", {"number": 4}))[1][4]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (("ad", {}), "Error: no tool is called 'ad': did you mean 'add'?"),
+        (("add", {"item": "beer"}), "Error: add: item: Input should be 'tea' or 'milk'"),
+        (("fail", {"how": "why"}), "Error: fail: why"),
+        (("fail", {"how": "exit"}), "Error: fail: exit"),
+        (("wait", {"seconds": 60}), "Error: wait: took too long"),
+        (("shout", {"length": 9}), "aaaaaaaaa?"),
+        (("shout", {"length": 500}), "a" * 100 + " ... cut after 100 of 501 characters"),
+    ],
+)
+def test_what_goes_wrong_is_an_observation(call, text):
+    step = play(call, tool_seconds=0.05, result_chars=100)[1]
+    assert step[0] == text
+    assert not step[2]
+
+
+def test_a_tool_that_is_broken_itself_ends_the_episode():
+    with pytest.raises(ToolError, match="broken"):
+        play(("fail", {"how": "broken"}))
+
+
+def test_malformed_calls_are_not_run():
+    env = Shop()
+    env.reset(seed=0)
+    text, _, done, _, info = env.step('<tool_call>{"name": "add"')
+    assert (info["parse"], done, env.basket) == (Parse.MALFORMED, False, [])
+    assert text.startswith("Error: call 1, character")
+
+
+def test_too_many_calls_are_not_run():
+    env, step = play(*[("add", {"item": "tea"})] * 3, max_calls=2)
+    assert step[0] == "Error: 3 calls in one text, at most 2 are run: none was"
+    assert env.basket == []
+
+
+WAITS = [("wait", {"seconds": 0.01, "name": "1"}), ("wait", {"seconds": 0, "name": "2"})]
+
+
+def test_asynchronous_calls_run_one_after_another():
+    assert play(*WAITS)[0].basket == ["begin 1", "end 1", "begin 2", "end 2"]
+
+
+def test_asynchronous_calls_run_together_if_told():
+    env, step = play(*WAITS, parallel=True)
+    assert env.basket == ["begin 1", "begin 2", "end 2", "end 1"]
+    assert step[0] == "waited\nwaited"
+
+
+def test_tools_can_be_listed_in_the_prompt():
+    info = Shop(listing="prompt", calls="llama_pythonic").reset(seed=0)[1]
+    assert "tools" not in info
+    assert '{"name": "double", "description": "Twice a number."' in info["system"]
+    assert info["system"].endswith("[name(argument='value')]")
+
+
+def test_a_prompt_that_tells_the_format_decides_it():
+    _, step = play(
+        ("double", {"number": 4}), calls_as="mistral", listing="prompt", calls="llama_pythonic"
+    )
+    assert step[0] == "8"
+    assert "messages" not in step[4]
+
+
+def test_names_alone_can_be_listed():
+    text, info = Shop(listing="names").reset(seed=0, options={"task": {"wish": "tea"}})
+    assert text == "Tools: add wait fail shout double\nBuy tea."
+    assert "tools" not in info
+
+
+def test_unknown_formats_are_refused():
+    with pytest.raises(ConfigError, match="did you mean 'hermes'"):
+        Shop(calls="herms")
+
+
+SERVER = """
+import os
+from mcp.server import MCPServer
+server = MCPServer("notes", log_level="CRITICAL")
+notes = []
+@server.tool()
+def note(text: str) -> str:
+    "Keep a note."
+    notes.append(text)
+    return f"{len(notes)} notes"
+@server.tool()
+def die() -> str:
+    "End the server."
+    os._exit(1)
+server.run()
+"""
+
+
+def test_tools_of_an_mcp_server(tmp_path):
+    pytest.importorskip("mcp", reason="NOT CHECKED HERE: MCP servers need agentrl[mcp]")
+    from agentrl.tools.mcp import McpServer
+
+    (tmp_path / "server.py").write_text(SERVER)
+    server = McpServer(command=[sys.executable, str(tmp_path / "server.py")])
+
+    class Notes(Shop):
+        functions = (server,)
+
+    env = Notes()
+    assert env.reset(seed=0)[1]["tools"][-1]["function"]["description"] == "End the server."
+    calls = [ToolCall("note", {"text": "a"}), ToolCall("note", {"text": "b"}), ToolCall("note", {})]
+    text = env.step(env.write(calls))[0]
+    assert text.startswith("1 notes\n2 notes\nError: note: Error executing tool note: 1 validation")
+    with pytest.raises(ToolError, match=r"server\.py is gone"):
+        env.step(env.write([ToolCall("die", {})]))
+    env.reset(seed=1)  # connects anew
+    assert env.step(env.write(calls[:1]))[0] == "1 notes"
+    server.close()
+
+
+def test_an_mcp_server_that_does_not_start_is_named():
+    pytest.importorskip("mcp", reason="NOT CHECKED HERE: MCP servers need agentrl[mcp]")
+    from agentrl.tools.mcp import McpServer
+
+    with pytest.raises(ToolError, match="MCP server /no/such does not answer"):
+        McpServer(command=["/no/such"]).tools()
+    with pytest.raises(ConfigError, match="a command or a URL"):
+        McpServer()
