@@ -4,6 +4,8 @@
 
     tool_of(book).schema     what chat templates and servers are told
     tool_of(book).call       checked arguments -> what the function returns, awaitable or not
+
+Whatever pydantic understands is a type: literals, enums, dataclasses, models, constraints.
 """
 
 from __future__ import annotations
@@ -162,7 +164,7 @@ def field(
     optional = parameter.default is not parameter.empty
     extra = {"default": plain(parameter.default)} if optional else None
     told = Field(description=description or None, json_schema_extra=extra)
-    kind: Any = Annotated[hints[parameter.name], told]  # type: ignore[valid-type,name-defined]
+    kind: Any = Annotated[hints[parameter.name], told]
     return NotRequired[kind] if optional else kind
 
 
