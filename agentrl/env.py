@@ -143,6 +143,11 @@ class TextEnv(gymnasium.Env[str, str]):
         """Write played tasks as the result files of the benchmark's own tools; which were made."""
         return []
 
+    @classmethod
+    def baselines(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Ways to play that a paper compares with: name -> changed arguments of the environment."""
+        return {"as configured": {}}
+
     # ---- tasks ----
 
     @property

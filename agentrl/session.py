@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -52,8 +53,16 @@ class Session:
         )
         self.tested: Strategy = independent
         """How evaluations play: methods that train a prompt are tested with it."""
-        self.train_tasks = self.env.tasks("train", self.schedule.train_tasks, run.seed)
-        self.test_tasks = self.env.tasks("test", self.schedule.eval_tasks, 0)
+
+    @cached_property
+    def train_tasks(self) -> list[Task]:
+        """The pool of training tasks."""
+        return self.env.tasks("train", self.schedule.train_tasks, self.run.seed)
+
+    @cached_property
+    def test_tasks(self) -> list[Task]:
+        """Held-out tasks, the same for every seed."""
+        return self.env.tasks("test", self.schedule.eval_tasks, 0)
 
     def _load(self, model_path: str | None) -> tuple[Any, Any]:
         from agentrl.backends import load

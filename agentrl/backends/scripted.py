@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import numpy as np
 
@@ -34,6 +35,19 @@ class ScriptedPlayer:
         return scripted(self.chat, text, max_tokens)
 
 
+def silent(chat: Chat) -> Cast:
+    """Cast a player that says nothing, turn after turn."""
+
+    async def nothing() -> str:
+        return ""
+
+    @contextmanager
+    def cast(stage: Stage, seed: int) -> Iterator[Mapping[str, Player]]:
+        yield {"main": ScriptedPlayer(chat, nothing)}
+
+    return cast
+
+
 def expert(chat: Chat) -> Cast:
     """Cast the environment's own noisy expert in the main role."""
 
@@ -53,3 +67,9 @@ def oracle(chat: Chat) -> Cast:
         yield {"main": ScriptedPlayer(chat, lambda: stage.ask("oracle"))}
 
     return cast
+
+
+SCRIPTS: Mapping[str, Callable[[Chat], Cast]] = MappingProxyType(
+    {"oracle": oracle, "expert": expert, "null": silent}
+)
+"""Players that need no model, by name."""

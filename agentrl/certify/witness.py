@@ -67,7 +67,7 @@ class Witness:
 
     def __init__(self, chat: TemplateChat) -> None:
         self.chat = chat
-        self.end_ids = chat.end_ids
+        self.end_ids, self.call_format = chat.end_ids, chat.call_format
         self.dialogues: list[Dialogue] = []
 
     def opening(

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from agentrl.cli.evaluation import app as evaluation
 from agentrl.errors import AgentRLError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ verify = typer.Typer(
     help="Prove what every result rests on.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(verify, name="verify")
+app.add_typer(evaluation, name="eval")
 Config = Annotated[
     str, typer.Argument(help="YAML file, name of a shipped configuration, or run folder.")
 ]
@@ -46,52 +48,38 @@ def train(
     verb(config, overrides or [], resume=resume)
 
 
-@app.command("eval")
-def evaluate(
+@app.command()
+def baselines(
     config: Config,
     overrides: Overrides = None,
     model: Annotated[
         str,
         typer.Option(
-            help="Checkpoint or model folder, or openai:URL#NAME for a served model; default: the "
-            "run's last checkpoint."
+            help="Compare this model instead: a folder, or openai:URL#NAME; default: the run's "
+            "weights before and after training."
         ),
     ] = "",
-    endpoint: Annotated[
-        list[str] | None,
-        typer.Option(help="key=value: how a served model is asked, for example mode=completions."),
+    served: Annotated[
+        list[str] | None, typer.Option(help="key=value: how a served model is asked.")
     ] = None,
     api_key_env: Annotated[
         str, typer.Option(help="Environment variable with a served model's key.")
     ] = "OPENAI_API_KEY",
-    player: Annotated[str, typer.Option(help="policy, oracle or expert.")] = "policy",
-    split: Annotated[str, typer.Option(help="train or test.")] = "test",
-    tasks: Annotated[int, typer.Option(min=1, help="Number of tasks.")] = 256,
-    attempts: Annotated[
-        int, typer.Option(min=1, help="Attempts per task; more than one adds pass@k.")
-    ] = 1,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    tasks: Annotated[int, typer.Option(min=1, help="Number of held-out tasks.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the draws and of the choice of tasks.")] = 0,
-    records: Annotated[
-        str, typer.Option(help="Write one JSON line per attempt to this file.")
-    ] = "",
     json: Json = False,
 ) -> None:
-    """Success with a 95% interval on tasks of a split."""
-    from agentrl.cli.evaluate import Question, Serving
-    from agentrl.cli.evaluate import evaluate as verb
+    """A table of what a paper compares: each way to play, before and after training, the oracle."""
+    from agentrl.cli.baselines import baselines as verb
+    from agentrl.cli.measure import Question, Serving
 
-    question = Question(
-        split=split, tasks=tasks, attempts=attempts, temperature=temperature, seed=seed
-    )
     verb(
         config,
         overrides or [],
-        question,
+        Question(split="test", tasks=tasks, attempts=1, temperature=temperature, seed=seed),
         model=model,
-        serving=Serving(endpoint=endpoint or [], key_variable=api_key_env),
-        player=player,
-        records=records,
+        serving=Serving(endpoint=served or [], key_variable=api_key_env),
         json=json,
     )
 
