@@ -214,7 +214,12 @@ class ToolEnv(TextEnv):
         if not self.native:
             return replace(reply, text=text)
         results = [
-            Message("tool", one.text, name=one.call.name, call=one.call.id) for one in outcomes
+            Message("tool", one.text, name=one.call.name, call=one.call.id or self._id(number))
+            for number, one in enumerate(outcomes)
         ]
         more = [Message("user", reply.text)] if reply.text else []
         return replace(reply, text=text, messages=(*results, *more))
+
+    def _id(self, number: int) -> str:
+        """An id for a call that has none, in the nine characters that Mistral's templates want."""
+        return f"call{self.turn % 1000:03d}{number:02d}"

@@ -6,12 +6,15 @@ from typing import Literal
 
 import pytest
 
+from agentrl.agents.chat import ChatAgent, Limits
+from agentrl.backends.scripted import ScriptedPlayer
 from agentrl.conformance import check_environment
 from agentrl.env import Reply
 from agentrl.errors import ConfigError, ToolError
 from agentrl.functions import tool
+from agentrl.stage import EnvStage
 from agentrl.toolenv import ToolEnv
-from agentrl.types import Message, Parse, ToolCall
+from agentrl.types import Message, Parse, Status, Task, ToolCall, join
 
 
 def double(number: int) -> int:
@@ -91,7 +94,7 @@ def test_calls_of_one_text_run_in_order():
 
 def test_results_are_tool_messages_where_the_template_teaches_calls():
     env, step = play(("double", {"number": 4}), calls_as="mistral")
-    assert step[4]["messages"] == (Message("tool", "8", name="double"),)
+    assert step[4]["messages"] == (Message("tool", "8", name="double", call="call00100"),)
     assert env.heard.calls[0].name == "double"
 
 
@@ -223,3 +226,23 @@ def test_an_mcp_server_that_does_not_start_is_named():
         McpServer(command=["/no/such"]).tools()
     with pytest.raises(ConfigError, match="a command or a URL"):
         McpServer()
+
+
+@pytest.mark.parametrize("name", ["qwen2.5", "qwen3", "hermes", "llama3", "mistral", "gemma"])
+def test_a_model_calls_as_its_template_teaches(name):
+    from templates import chat as chat_of
+
+    env = Shop()
+    stage, chat = EnvStage(env, 10.0), chat_of(name)
+    task = Task(env="shop", data={"wish": "milk"})
+
+    async def play():
+        agent = ChatAgent(Limits(turn_tokens=512))
+        return await agent(task, stage, {"main": ScriptedPlayer(chat, lambda: stage.ask("oracle"))})
+
+    main = asyncio.run(play()).main
+    assert (main.status, main.success, len(main.turns)) == (Status.COMPLETED, True, 2)
+    assert env.form.name == (chat.call_format if chat.call_format != "plain" else "hermes")
+    context = chat.tokenizer.decode(join(main.turns[1].spans))
+    assert "milk is in the basket" in context
+    assert ("Put an item" in context) == (name != "gemma")  # whose template knows no tools
