@@ -130,16 +130,30 @@ def report(answer: Mapping[str, Any]) -> Iterator[str]:
             yield from _told(key, value)
 
 
-def _told(key: str, value: Any, depth: int = 0) -> Iterator[str]:
-    """A value and what is in it."""
-    indent = "  " * depth
-    if isinstance(value, Mapping):
-        yield f"{indent}{key}"
-        for name, inner in value.items():
-            yield from _told(str(name), inner, depth + 1)
-    elif isinstance(value, list):
-        yield f"{indent}{key}  {', '.join(map(str, value)) or 'none'}"
+def _told(key: str, value: Any) -> Iterator[str]:
+    """A score, or a line for each that is in it."""
+    if not isinstance(value, Mapping):
+        yield f"{key}  {_figure(value)}"
+    elif not any(isinstance(inner, Mapping) for inner in value.values()):
+        yield f"{key}  {_flat(value)}"
     else:
-        yield (
-            f"{indent}{key}  {value:.4f}" if isinstance(value, float) else f"{indent}{key}  {value}"
-        )
+        yield key
+        for name, inner in value.items():
+            yield f"  {name}  {_flat(inner) if isinstance(inner, Mapping) else _figure(inner)}"
+
+
+def _flat(scores: Mapping[str, Any], prefix: str = "") -> str:
+    """Scores on one line, inner ones with dotted names."""
+    told = [
+        _flat(value, f"{prefix}{name}.")
+        if isinstance(value, Mapping)
+        else f"{prefix}{name} {_figure(value)}"
+        for name, value in scores.items()
+    ]
+    return ", ".join(filter(None, told)) or "none"
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
