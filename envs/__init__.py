@@ -8,7 +8,12 @@ if __name__ == "envs":
     raise ImportError("import agentrl.envs, not envs: this folder is the package agentrl.envs")
 
 ENVIRONMENTS = {
+    "agentrl/Bfcl-v0": "agentrl.envs.bfcl:Bfcl",
+    "agentrl/CallStep-v0": "agentrl.envs.functions:CallStep",
     "agentrl/Echo-v0": "agentrl.envs.echo:Echo",
+    "agentrl/Lcquad-v0": "agentrl.envs.sparql.benchmark:Lcquad",
+    "agentrl/Office-v0": "agentrl.envs.functions:Office",
+    "agentrl/Qald-v0": "agentrl.envs.sparql.benchmark:Qald",
     "agentrl/Sparql-v0": "agentrl.envs.sparql:Sparql",
     "agentrl/Sudoku-v0": "agentrl.envs.sudoku:Sudoku",
 }
