@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from agentrl.errors import DataError
-from agentrl.parsing import answer_in, arithmetic, blocks
+from agentrl.parsing import answer_in, arithmetic, blocks, json_list
 from agentrl.rewards import Parts, curve, holds, staircase, with_parts, with_rewards
 from agentrl.types import Episode, Group, Parse
 
@@ -77,11 +77,10 @@ def result_set(
 
     def parts(episode: Episode) -> dict[str, float]:
         main = episode.main
-        found = names([given_answer(episode, read) or ""])
         parsed = all(turn.parse is Parse.OK for turn in main.turns)
         return {
             **main.parts,
-            "right": float(bool(found) and found == names(gold_answers(episode, gold))),
+            "right": float(is_right_set(episode, gold, read)),
             "executable": float(holds(episode, executed)),
             "well_formed": float(parsed and bool(main.turns)),
         }
@@ -139,6 +138,15 @@ def is_right(episode: Episode, gold: str, read: str, ignore_case: bool = False) 
     if ignore_case and given is not None:
         given, accepted = given.upper(), tuple(text.upper() for text in accepted)
     return given in accepted
+
+
+def is_right_set(episode: Episode, gold: str, read: str) -> bool:
+    """Whether the answer's set is the task's; an environment's own form may be a JSON list."""
+    given, wanted = given_answer(episode, read) or "", gold_answers(episode, gold)
+    if read == "canonical" and (items := json_list(given)) is not None:
+        return set(map(str, items)) == set(wanted)
+    found = names([given])
+    return bool(found) and found == names(wanted)
 
 
 def final_text(episode: Episode) -> str:

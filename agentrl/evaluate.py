@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from agentrl.types import Group, Task
+from agentrl.types import Group, Task, Trajectory
 
 Z95 = 1.959963984540054
 
@@ -27,6 +27,8 @@ class Evaluation:
     tokens: float
     """Mean sampled tokens of an attempt."""
     seconds: float
+    parts: dict[str, float] = field(default_factory=dict)
+    """Mean of each named reward part over attempts, whatever its weight."""
 
     @property
     def n(self) -> int:
@@ -53,6 +55,7 @@ class Evaluation:
             "turns": self.turns,
             "tokens": self.tokens,
             "seconds": self.seconds,
+            "parts": self.parts,
         }
 
 
@@ -79,7 +82,14 @@ def evaluate(
         turns=sum(len(episode.turns) for episode in episodes) / count,
         tokens=sum(episode.num_tokens for episode in episodes) / count,
         seconds=time.perf_counter() - started,
+        parts=mean_parts(episodes),
     )
+
+
+def mean_parts(episodes: Sequence[Trajectory]) -> dict[str, float]:
+    """Mean of each named part; an episode without a part counts as 0."""
+    names = sorted({name for episode in episodes for name in episode.parts})
+    return {name: mean([e.parts.get(name, 0.0) for e in episodes]) for name in names}
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

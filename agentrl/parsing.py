@@ -178,6 +178,15 @@ def json_object(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def json_list(text: str) -> list[Any] | None:
+    """The list that a text is in JSON, None for anything else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):  # a reply may be any text, nested at will
+        return None
+    return found if isinstance(found, list) else None
+
+
 def unigram_bleu(text: str, references: Sequence[str]) -> float:
     """BLEU-1 in [0, 1] against the best of the references: clipped precision times brevity."""
     words = text.split()

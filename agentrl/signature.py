@@ -28,14 +28,25 @@ class Parameter:
 
 
 def parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The keyword-only arguments of a function or class: its whole configuration."""
+    """The keyword-only arguments of a function or class: its whole configuration.
+
+    The `**rest` of a class's constructor stands for what its base's constructor takes.
+    """
     target = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
-    hints = typing.get_type_hints(target)
-    return {
+    hints, written = typing.get_type_hints(target), inspect.signature(target).parameters
+    own = {
         name: Parameter(name, hints.get(name, Any), parameter.default)
-        for name, parameter in inspect.signature(target).parameters.items()
+        for name, parameter in written.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in written.values())
+    return base_parameters(function) | own if isinstance(function, type) and open_ended else own
+
+
+def base_parameters(owner: type) -> dict[str, Parameter]:
+    """The arguments of the constructor that a class's own constructor hands `**rest` to."""
+    makers = [kind for kind in owner.__mro__ if "__init__" in vars(kind) and kind is not object]
+    return parameters(makers[1]) if len(makers) > 1 else {}
 
 
 def checked_value(parameter: Parameter, value: Any, owner: str) -> Any:

@@ -19,6 +19,7 @@ from agentrl.algorithms.base import Algorithm
 from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside, writable
 from agentrl.config import Run
 from agentrl.errors import DataError, PolicyError, boundary
+from agentrl.evaluate import mean_parts
 from agentrl.learner import Learner, Metrics
 from agentrl.protocols import Strategy
 from agentrl.record import Recorder
@@ -234,4 +235,5 @@ def describe(groups: Sequence[Group], seconds: float) -> Metrics:
         "train/failed_episodes": float(len(episodes) - len(live)),
         "speed/generation": tokens / seconds,
         "speed/environment": len(turns) / max(1e-9, inside),
+        **{f"part/{name}": value for name, value in mean_parts(live).items()},
     }

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from builders import conversation, group
 from hypothesis import given, strategies
 
 from agentrl.evaluate import Evaluation, evaluate, paired_change, pass_at_k, wilson
+from agentrl.train import describe
 from agentrl.types import Status
 
 
@@ -105,3 +107,15 @@ def test_pairing_is_narrower_than_two_intervals():
     low, high = paired_change(before, after)["interval"]
     assert 0 < low < 0.1 < high
     assert before.interval[1] > after.interval[0]
+
+
+def test_parts_are_means_over_attempts_and_a_missing_one_is_0():
+    parted = [replace(attempt(True), parts=parts) for parts in ({"a": 1.0, "b": 3.0}, {"a": 0.5})]
+    broken = replace(attempt(False, status=Status.ENV_FAILED), parts={"a": 9.0})
+    found = evaluated(group(*parted, broken), attempts=3)
+    assert found.as_dict()["parts"] == {"a": 0.75, "b": 1.5}
+
+
+def test_parts_are_metrics_of_a_step():
+    parted = [replace(attempt(True), parts=parts) for parts in ({"troubled": 1.0}, {})]
+    assert describe([group(*parted)], 1.0)["part/troubled"] == 0.5

@@ -281,6 +281,24 @@ def test_the_oracle_of_the_graph_earns_1(tiny):
     assert [e.main.reward for g in side for e in g.episodes] == pytest.approx([1.15] * 4)
 
 
+@pytest.mark.parametrize(
+    ("found", "reward"),
+    [
+        ('["Ann Lee", "Bo"]', 1.0),
+        ('["Bo", "Ann Lee"]', 1.0),
+        ('["Ann Lee"]', 0.0),
+        ("[]", 0.0),
+        (None, 0.0),
+        ("Ann, Lee, Bo", 1.0),
+        ('{"a": 1}', 0.0),
+    ],
+)
+def test_an_environments_own_form_of_a_set_may_be_a_list(found, reward):
+    groups = [asked({"answers": ["Ann Lee", "Bo"]}, [said("", answer=found)])]
+    shaped = algorithm("sparql_refine").shape.but(read="canonical")(groups)
+    assert shaped[0].episodes[0].main.reward == reward
+
+
 def test_the_variance_is_the_populations_with_eps_inside_the_root():
     shaped = [
         asked({}, [said(reward=float(r)) for r in (1, 0, 0, 1)]),

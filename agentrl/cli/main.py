@@ -27,6 +27,12 @@ verify = typer.Typer(
 )
 app.add_typer(verify, name="verify")
 app.add_typer(evaluation, name="eval")
+data = typer.Typer(
+    help="Public question files; nothing is downloaded unless asked for here.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(data, name="data")
 Config = Annotated[
     str, typer.Argument(help="YAML file, name of a shipped configuration, or run folder.")
 ]
@@ -196,6 +202,21 @@ def mismatch(
     from agentrl.cli.mismatch import mismatch as verb
 
     verb(config, overrides or [], model=model, episodes=episodes, json=json)
+
+
+@data.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="lcquad2, qald9plus or qald10.")],
+    out: Annotated[str, typer.Option(help="Folder to write into; new or empty.")],
+    source: Annotated[
+        str, typer.Option(help="Another address or a clone; default: the benchmark's own.")
+    ] = "",
+    via: Annotated[str, typer.Option(help="git, or datasets where it is on the hub.")] = "git",
+) -> None:
+    """Download a benchmark's question files; prints their source and licence."""
+    from agentrl.cli.data import fetch as verb
+
+    verb(name, out=out, source=source, via=via)
 
 
 @app.command()

@@ -2,5 +2,6 @@
 
 from agentrl.envs.sparql.env import Sparql
 from agentrl.envs.sparql.graph import KnowledgeGraph
+from agentrl.envs.sparql.graph_env import GraphEnv
 
-__all__ = ["KnowledgeGraph", "Sparql"]
+__all__ = ["GraphEnv", "KnowledgeGraph", "Sparql"]

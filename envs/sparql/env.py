@@ -1,48 +1,58 @@
-"""`agentrl/Sparql-v0`: answer a multi-hop question by querying the graph, turn by turn."""
+"""`agentrl/Sparql-v0`: multi-hop questions over a generated graph, answered by querying it."""
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from agentrl.env import SPLITS, Reply, TextEnv, check_split
+from agentrl.env import SPLITS, check_split
 from agentrl.envs.sparql.graph import (
     PREFIX,
     PREFIXES,
     SCHEMA,
     KnowledgeGraph,
     knowledge_graph,
+    label,
 )
+from agentrl.envs.sparql.graph_env import Action, GraphEnv
+from agentrl.envs.sparql.observe import show
 from agentrl.errors import ConfigError, DataError
-from agentrl.parsing import tagged
-from agentrl.tools.sparql import Result, SparqlStore
-from agentrl.types import Parse, Task
+from agentrl.tools.sparql import SparqlClient, SparqlStore, shorten
+from agentrl.types import Task
 
 VARIABLES = "abcdefgh"
-
-PROMPTS = {
-    "full": (
-        "Answer the question from a knowledge graph whose names begin with a colon. In each turn "
-        "write one SPARQL query as <query>SELECT ...</query> and read its rows, or finish with "
-        "<answer>:Name</answer>. The prefixes :, rdf: and rdfs: are declared. Properties: "
-        + ", ".join(f":{relation.name}" for relation in SCHEMA)
-        + "."
-    ),
-    "short": "",
-}
+PROMPT = (
+    "Answer the question from a knowledge graph whose names begin with a colon. In each turn "
+    "write one SPARQL query as <query>SELECT ...</query> and read its rows, or finish with "
+    "<answer>:Name</answer>. The prefixes :, rdf: and rdfs: are declared. Properties: "
+)
+EMPTY, FOUND, OVER = "no rows", "found it", "nothing found"
+"""What the expert thinks of a result."""
 
 
-class Sparql(TextEnv):
-    """A turn is one query, `<query>SELECT ...</query>`, or the answer, `<answer>:Name</answer>`.
+class Sparql(GraphEnv):
+    """Chains such as `the birthplace of the author of X`, asked over a graph made from a seed.
 
-    Parts: `solved` (the answer set is the gold set), `executed` (per query that ran and found
-    rows), `format` (per well-formed turn). Only `solved` is paid unless `reward_weights` says
-    otherwise.
+    Args:
+        hops: lengths of the chains.
+        triples: about how many the graph has.
+        graph_seed: of the graph.
+        renamed: share of the facts that the graph keeps under their property's other name
+            (`:bornIn` for `:birthPlace`), which only a query tells.
+        expert_retry: probability that the expert tries again after an error or an empty result.
+        expert_slip: probability that a query of the expert is malformed or turned round.
+        actions: what an agent may do besides answering.
+        totals: whether a result that was cut says how many rows it has.
+        play: as `GraphEnv` has it. With an `endpoint` the same questions are asked there: it must
+            hold `knowledge_graph(graph_seed, triples, renamed).turtle()`.
     """
+
+    prefixes = PREFIXES
 
     def __init__(
         self,
@@ -50,26 +60,35 @@ class Sparql(TextEnv):
         hops: Sequence[int] = (2,),
         triples: int = 3000,
         graph_seed: int = 0,
-        max_turns: int = 6,
-        max_rows: int = 10,
-        query_seconds: float = 5.0,
-        error_chars: int = 160,
+        renamed: float = 0.0,
         expert_retry: float = 0.25,
-        prompt: Literal["full", "short"] = "full",
-        reward_weights: Mapping[str, float] | None = None,
-        render_mode: str | None = None,
+        expert_slip: float = 0.0,
+        actions: Sequence[Action] = ("query",),
+        totals: bool = False,
+        **play: Any,
     ) -> None:
-        super().__init__(render_mode=render_mode)
         if not hops or not all(1 <= hop <= 4 for hop in hops):
             raise ConfigError(f"env.hops is {list(hops)!r}: give one or more numbers from 1 to 4")
+        for name, share in (("renamed", renamed), ("expert_slip", expert_slip)):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"env.{name} is {share}: give a share from 0 to 1", name)
         self.hops = tuple(hops)
-        self.max_turns = max_turns
         self.expert_retry = expert_retry
-        self.system_prompt = PROMPTS[prompt]
-        self.reward_weights = {"solved": 1.0} if reward_weights is None else reward_weights
-        self.graph = knowledge_graph(graph_seed, triples)
-        self.store = _store(graph_seed, triples, query_seconds, max_rows, error_chars)
-        self.result: Result | None = None
+        self.expert_slip = expert_slip
+        self.graph = knowledge_graph(graph_seed, triples, renamed)
+        super().__init__(actions=actions, totals=totals, **play)
+
+    def embedded(self, settings: Mapping[str, Any]) -> SparqlClient:
+        """The generated graph in a store that environments of the same settings share."""
+        return _store(self.graph, json.dumps(dict(settings), sort_keys=True, default=str))
+
+    def instructions(self) -> str:
+        """The actions and all properties."""
+        names = [f":{name}" for r in SCHEMA for name in r.names[: 2 if self.graph.renamed else 1]]
+        if self.actions == ("query",) and not self.one_query:
+            thought = " Begin every turn with your reasoning: <think>...</think>." * self.reasoning
+            return PROMPT + ", ".join(names) + "." + thought
+        return f"{super().instructions()} Properties: {', '.join(names)}."
 
     # ---- tasks ----
 
@@ -92,67 +111,87 @@ class Sparql(TextEnv):
 
     # ---- play ----
 
-    def begin(self, data: Mapping[str, Any]) -> str:
-        """The question; its entity is linked, as in `the author of :The_Triam_Nond`."""
-        self.result = None
-        return str(data["question"])
+    def asked(self, data: Mapping[str, Any]) -> str:
+        """The question, its entity linked as in `the author of :The_Triam_Nond`, or labelled."""
+        name = str(data["entity"])
+        told = str(data["question"])
+        return told if self.linking == "given" else told.replace(f":{name}", label(name))
 
-    def act(self, text: str) -> Reply:
-        """Run the query or judge the answer."""
-        parsed = tagged(text, "query", "answer")
-        if parsed.status is not Parse.OK:
-            return Reply(text=f"Error: {parsed.reason}", parse=parsed.status)
-        if parsed.name == "answer":
-            right = answer_set(parsed.value) == set(self.data["answers"])
-            return Reply(done=True, success=right, parts={"format": 1.0})
-        self.result = self.store.query(parsed.value)
-        found = bool(self.result.rows) or self.result.boolean is not None
-        return Reply(text=show(self.result), parts={"format": 1.0, "executed": float(found)})
+    def entities(self) -> Mapping[str, str]:
+        """The entity at the chain's beginning."""
+        return {label(self.data["entity"]): PREFIX + self.data["entity"]}
 
-    def oracle(self) -> str:
-        """The gold query, then its answer."""
-        if self.result is None:
-            return f"<query>{self.data['query']}</query>"
-        return f"<answer> {', '.join(':' + name for name in self.data['answers'])}</answer>"
+    def answered(self, text: str) -> str:
+        """Names, with or without a colon, or full IRIs."""
+        return json.dumps(sorted(answer_set(text)))
+
+    def canonical(self, terms: Sequence[str]) -> str:
+        """The names in a result."""
+        return json.dumps(sorted({compact(term).removeprefix(":") for term in terms}))
+
+    def gold(self) -> str:
+        """The task's own names."""
+        return json.dumps(sorted(self.data["answers"]))
+
+    def gold_text(self) -> str:
+        """The names with their colon."""
+        return f" {', '.join(':' + name for name in self.data['answers'])}"
 
     def expert(self, rng: np.random.Generator) -> str:
-        """Perfect SPARQL with the right relations in any order; answers with what it last saw.
+        """The right relations in any order, now and then with a slip; answers what it last saw.
 
         After an empty result it tries another order with probability `expert_retry`, else it gives
-        up and answers with the question's own entity.
+        up and answers with the question's own entity. Which of a property's names the graph keeps
+        a fact under it guesses.
         """
+        if self.linking == "search" and not self.tried:
+            return self.turn_text("entity", next(iter(self.entities())), "who is it")
         if self.result is not None and self.result.rows:
-            return f"<answer> {compact(self.result.rows[0][-1])}</answer>"
+            return self.turn_text("answer", f" {compact(self.result.rows[0][-1])}", FOUND)
         if self.result is not None and rng.random() >= self.expert_retry:
-            return f"<answer> :{self.data['entity']}</answer>"
+            return self.turn_text("answer", f" :{self.data['entity']}", OVER)
         order = [str(name) for name in rng.permutation(self.data["relations"])]
-        return f"<query>{chain_query(self.data['entity'], order)}</query>"
+        if self.graph.renamed:
+            order = [str(rng.choice(BY_NAME[name].names)) for name in order]
+        text = chain_query(self.data["entity"], order)
+        if self.expert_slip and rng.random() < self.expert_slip:
+            text = slip(text, self.data["entity"], rng)
+        return self.turn_text("query", text, " ".join(f":{name}" for name in order))
 
     def corpus(self) -> Iterator[str]:
         """Every name that questions, queries and results hold, and the engine's usual errors."""
         for names in self.graph.entities.values():
             for name in names:
                 yield f" :{name}"
+                if self.linking == "search":
+                    yield f" {label(name)}"
         for relation in SCHEMA:
             yield f":{relation.name} " + " ".join(relation.phrases)
+        if self.graph.renamed:
+            yield from (f":{name}" for relation in SCHEMA for name in relation.names)
         words = chain_query(*_chains(self.graph, self.hops)[0]).split()
         for cut in range(1, len(words)):
-            yield show(self.store.query(" ".join(words[:cut] + words[cut + 1 :])))
+            result = self.store.query(" ".join(words[:cut] + words[cut + 1 :]))
+            yield show(result, PREFIXES, totals=self.totals)
+
+
+BY_NAME = {relation.name: relation for relation in SCHEMA}
 
 
 def question(graph: KnowledgeGraph, entity: str, relations: tuple[str, ...]) -> dict[str, Any]:
     """A chain as a task: natural text, gold query and gold answer."""
-    answer, phrase = entity, f":{entity}"
+    answer, phrase, stored = entity, f":{entity}", []
     for position, name in enumerate(relations):
+        stored.append(graph.stored(name, answer))
         answer = graph.facts[name][answer]
-        choices = next(relation.phrases for relation in SCHEMA if relation.name == name)
+        choices = BY_NAME[name].phrases
         pick = (sum(map(ord, entity)) + position) % len(choices)  # fixed by the task, not by a draw
         phrase = f"the {choices[pick]} of {phrase}"
     return {
         "question": f"What is {phrase}?",
         "entity": entity,
         "relations": list(relations),
-        "query": chain_query(entity, relations),
+        "query": chain_query(entity, stored),
         "answers": [answer],
     }
 
@@ -166,26 +205,18 @@ def chain_query(entity: str, relations: Sequence[str]) -> str:
     return f"SELECT ?x WHERE {{ {' . '.join(steps)} }}"
 
 
-def show(result: Result) -> str:
-    """A result as the agent sees it."""
-    if result.error:
-        return f"Error: {result.error}"
-    if result.boolean is not None:
-        return str(result.boolean).lower()
-    if not result.rows:
-        return "No rows"
-    rows = [" ".join(compact(term) for term in row) for row in result.rows]
-    count = "1 row:" if len(rows) == 1 else f"{len(rows)} rows:"
-    listed = ", ".join(rows) if len(result.variables) == 1 else "\n" + "\n".join(rows)
-    tail = f" ... cut after {len(rows)} rows" if result.more else ""
-    return f"{count} {listed}{tail}"
+def slip(query: str, entity: str, rng: np.random.Generator) -> str:
+    """A query as one writes it in haste: a bracket forgotten, or the first fact turned round."""
+    head, start, facts = query.partition(f"{{ :{entity} ")
+    if rng.random() < 0.5 or not start:
+        return query.replace("{ ", "", 1)
+    relation, object, *rest = facts.split(" ")
+    return " ".join([f"{head}{{ {object}", relation, f":{entity}", *rest])
 
 
 def compact(term: str) -> str:
     """A term with the graph's prefix shortened."""
-    if term.startswith(f"<{PREFIX}") and term.endswith(">"):
-        return ":" + term[len(PREFIX) + 1 : -1]
-    return term
+    return shorten(term, {"": PREFIX})
 
 
 def answer_set(text: str) -> set[str]:
@@ -195,17 +226,8 @@ def answer_set(text: str) -> set[str]:
 
 
 @lru_cache(maxsize=8)
-def _store(
-    graph_seed: int, triples: int, query_seconds: float, max_rows: int, error_chars: int
-) -> SparqlStore:
-    turtle = knowledge_graph(graph_seed, triples).turtle()
-    return SparqlStore(
-        turtle,
-        PREFIXES,
-        query_seconds=query_seconds,
-        max_rows=max_rows,
-        error_chars=error_chars,
-    )
+def _store(graph: KnowledgeGraph, settings: str) -> SparqlStore:
+    return SparqlStore(graph.turtle(), **json.loads(settings))
 
 
 @lru_cache(maxsize=8)

@@ -33,6 +33,11 @@ class Relation:
     share: float = 1.0
     """Share of subjects that have it."""
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Its own name, and the other one under which a graph may keep it."""
+        return self.name, OTHER_NAMES[self.name]
+
 
 SCHEMA = (
     Relation("author", "Work", "Person", ("author", "writer")),
@@ -49,6 +54,22 @@ SCHEMA = (
     Relation("capital", "Country", "City", ("capital", "seat of government")),
     Relation("president", "Country", "Person", ("president", "head of state")),
 )
+OTHER_NAMES = {
+    "author": "writtenBy",
+    "publisher": "publishedBy",
+    "setting": "takesPlaceIn",
+    "birthPlace": "bornIn",
+    "employer": "worksFor",
+    "spouse": "marriedTo",
+    "doctoralAdvisor": "advisedBy",
+    "headquarters": "basedIn",
+    "founder": "foundedBy",
+    "mayor": "headedBy",
+    "country": "locatedIn",
+    "capital": "hasCapital",
+    "president": "ledBy",
+}
+"""The second name of each property, as graphs that grew from several sources have."""
 SHARES = {"Person": 0.42, "Work": 0.34, "Organisation": 0.12, "City": 0.09, "Country": 0.03}
 """Share of each class among the entities."""
 
@@ -72,11 +93,17 @@ class KnowledgeGraph:
     """Class -> local names, such as `Mira_Talven`."""
     facts: dict[str, dict[str, str]]
     """Relation -> subject -> object."""
+    renamed: frozenset[tuple[str, str]] = frozenset()
+    """The (relation, subject) whose fact is kept under the relation's other name."""
 
     @property
     def num_triples(self) -> int:
         """Triples of the Turtle text: facts, types and labels."""
         return sum(map(len, self.facts.values())) + 2 * sum(map(len, self.entities.values()))
+
+    def stored(self, relation: str, subject: str) -> str:
+        """The name under which the graph keeps a fact."""
+        return OTHER_NAMES[relation] if (relation, subject) in self.renamed else relation
 
     def turtle(self) -> str:
         """The whole graph as Turtle."""
@@ -84,7 +111,7 @@ class KnowledgeGraph:
         for kind, names in self.entities.items():
             lines += [f':{name} a :{kind} ; rdfs:label "{label(name)}" .' for name in names]
         for relation, pairs in self.facts.items():
-            lines += [f":{subject} :{relation} :{object} ." for subject, object in pairs.items()]
+            lines += [f":{s} :{self.stored(relation, s)} :{o} ." for s, o in pairs.items()]
         return "\n".join(lines)
 
 
@@ -94,8 +121,12 @@ def label(name: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def knowledge_graph(seed: int, triples: int) -> KnowledgeGraph:
-    """The graph of a seed, with about `triples` triples (4.75 per entity)."""
+def knowledge_graph(seed: int, triples: int, renamed: float = 0.0) -> KnowledgeGraph:
+    """The graph of a seed, with about `triples` triples (4.75 per entity).
+
+    `renamed` is the share of facts that stand under their property's other name: nothing but a
+    query tells which.
+    """
     rng = np.random.default_rng(seed)
     count = max(60, round(triples / 4.75))
     taken: set[str] = set()
@@ -104,7 +135,10 @@ def knowledge_graph(seed: int, triples: int) -> KnowledgeGraph:
         for kind, share in SHARES.items()
     }
     facts = {relation.name: _pairs(rng, relation, entities) for relation in SCHEMA}
-    return KnowledgeGraph(entities=entities, facts=facts)
+    every = [(name, subject) for name, pairs in facts.items() for subject in pairs]
+    other = np.random.default_rng([seed, 1]).random(len(every)) < renamed
+    moved = frozenset(fact for fact, is_moved in zip(every, other, strict=True) if is_moved)
+    return KnowledgeGraph(entities=entities, facts=facts, renamed=moved)
 
 
 def _pairs(

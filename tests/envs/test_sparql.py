@@ -7,8 +7,9 @@ import pytest
 
 from agentrl.env import make
 from agentrl.envs.sparql import Sparql
-from agentrl.envs.sparql.env import answer_set, compact, show
-from agentrl.envs.sparql.graph import PREFIX, SCHEMA, knowledge_graph
+from agentrl.envs.sparql.env import answer_set, compact
+from agentrl.envs.sparql.graph import PREFIX, PREFIXES, SCHEMA, knowledge_graph
+from agentrl.envs.sparql.observe import show
 from agentrl.errors import ConfigError, DataError
 from agentrl.tools.sparql import Result
 from agentrl.types import Parse
@@ -143,10 +144,10 @@ def test_a_parse_error_then_no_rows_then_the_right_answer(env):
     empty, _, over, *_ = env.step("<query>SELECT ?x WHERE { :Nobody :author ?x }</query>")
     _, reward, terminated, _, last = env.step(f"<answer>:{task.data['answers'][0]}</answer>")
     assert broken.startswith("Error: error at 1:")
-    assert first["parts"] == {"format": 1.0, "executed": 0.0}
+    assert first["parts"] == {"format": 1.0, "executed": 0.0, "troubled": 1.0}
     assert (empty, over) == ("No rows", False)
     assert (reward, terminated, last["success"]) == (1.0, True, True)
-    assert last["parts"] == {"format": 1.0, "solved": 1.0}
+    assert last["parts"] == {"format": 1.0, "solved": 1.0, "recovered": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_a_parse_error_then_no_rows_then_the_right_answer(env):
 def test_malformed_turns_are_told_and_earn_nothing(asked, text, parse, reply):
     shown, reward, terminated, _, info = asked.step(text)
     assert (shown, reward, terminated) == (reply, 0.0, False)
-    assert (info["parse"], info["parts"]) == (parse, {})
+    assert (info["parse"], info["parts"]) == (parse, {"troubled": 1.0})
 
 
 def test_the_episode_is_cut_at_its_last_turn():
@@ -194,7 +195,7 @@ def test_weights_pay_for_other_parts():
     ],
 )
 def test_results_as_they_are_seen(result, text):
-    assert show(result) == text
+    assert show(result, PREFIXES) == text
 
 
 def test_rows_are_bounded():
