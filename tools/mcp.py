@@ -25,7 +25,7 @@ from agentrl.errors import (
     ToolInputError,
     boundary,
 )
-from agentrl.functions import Tool
+from agentrl.functions import Tool, inlined
 
 MAX_PAGES = 100
 """Pages of tools that are listed: a server may never end."""
@@ -84,10 +84,16 @@ class McpServer:
 
     async def _connected(self) -> list[Tool]:
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._leave = asyncio.Event()
-        self._life = asyncio.ensure_future(self._live(ready, self._leave))
-        self._client = await ready
-        return await self._listed()
+        leave = asyncio.Event()
+        life = asyncio.ensure_future(self._live(ready, leave))
+        try:
+            client = await ready
+            found = await self._listed(client)
+        except BaseException:  # a deadline too: a process that was started may not stay
+            life.cancel()
+            raise
+        self._client, self._leave, self._life = client, leave, life
+        return found
 
     async def _live(self, ready: asyncio.Future[Any], leave: asyncio.Event) -> None:
         """The connection's whole life, in one task as the client wants it."""
@@ -102,14 +108,16 @@ class McpServer:
                 ready.set_result(client)
                 await leave.wait()
         except Exception as error:  # told to whoever waits; later ones show at the next call
+            while inner := getattr(error, "exceptions", None):  # groups do not say what happened
+                error = inner[0]
             if not ready.done():
                 ready.set_exception(error)
 
-    async def _listed(self) -> list[Tool]:
+    async def _listed(self, client: Any) -> list[Tool]:
         found: list[Tool] = []
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            page = await self._client.list_tools(cursor=cursor)
+            page = await client.list_tools(cursor=cursor)
             found += [self._tool(one) for one in page.tools]
             cursor = page.next_cursor
             if cursor is None:
@@ -120,7 +128,7 @@ class McpServer:
         described = {
             "name": told.name,
             "description": told.description or "",
-            "parameters": told.input_schema,
+            "parameters": inlined(told.input_schema),
         }
         schema = {"type": "function", "function": described}
         return Tool(name=told.name, schema=schema, call=partial(self._call, told.name))
@@ -135,19 +143,24 @@ class McpServer:
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED
 
+        client = self._client
         try:
-            result = await self._client.call_tool(name, dict(arguments))
+            result = await client.call_tool(name, dict(arguments))
         except MCPError as error:
             if error.code != CONNECTION_CLOSED:
                 raise ToolInputError(f"{name}: {error.message}") from error
-            self.close()
-            raise ToolError(f"the MCP server {self} is gone: {error.message}") from error
+            raise self._gone(client, error.message) from error
         except (OSError, RuntimeError) as error:  # the transports' own words for a lost connection
-            self.close()
-            raise ToolError(f"the MCP server {self} is gone: {error}") from error
+            raise self._gone(client, str(error)) from error
         if result.is_error:
             raise ToolInputError(f"{name}: {content(result)}")
         return content(result)
+
+    def _gone(self, client: Any, reason: str) -> ToolError:
+        """Give up the connection, unless another thread has already made a new one."""
+        if client is self._client:
+            self.close()
+        return ToolError(f"the MCP server {self} is gone: {reason}")
 
 
 def content(result: Any) -> str:

@@ -106,6 +106,10 @@ def test_a_digest_challenge_is_answered(monkeypatch):
         ({"url": "http://x.org/", "auth": "basic"}, "in the clear: use https"),
         ({"url": "https://x/", "auth": "magic"}, "auth is 'magic'"),
         ({"url": "https://x/", "offline": True}, "offline answers come from a cache"),
+        ({"url": "http://[::1"}, "is no endpoint: ValueError: Invalid IPv6"),
+        ({"url": "https://x/", "retries": "abc"}, "retries is 'abc': give a whole number from 0"),
+        ({"url": "https://x/", "per_second": -1}, "per_second is -1: give a number from 0"),
+        ({"url": "https://x/", "query_seconds": 0}, "query_seconds is 0: give a number above 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, told):
@@ -448,6 +452,24 @@ def test_redirects_elsewhere_are_refused(target):
         assert other.asked == []
 
 
+@pytest.mark.parametrize("status", [405, 501])
+@pytest.mark.parametrize(("query", "way"), [(ASKED, "GET"), (ASKED + " " * 3000, "POST")])
+def test_an_endpoint_that_knows_one_method_is_asked_so_from_then_on(query, way, status):
+    with scripted(says(b"no", status, "text/plain")) as server:
+        client = endpoint(server)
+        assert client.query(query).rows == client.query(query).rows == ANSWER
+    (other,) = {"GET", "POST"} - {way}
+    assert [asked.command for asked in server.asked] == [way, other, other]
+
+
+def test_an_endpoint_that_takes_neither_method_is_told_at_once():
+    with scripted() as server:
+        server.default = says(b"no", 405, "text/plain")
+        with pytest.raises(ToolError, match="neither GET nor POST"):
+            endpoint(server).query(ASKED)
+        assert [asked.command for asked in server.asked] == ["GET", "POST"]
+
+
 def test_an_url_that_is_too_long_is_posted():
     result, server = ask(says(b"", 414))
     assert result.rows == ANSWER
@@ -505,6 +527,20 @@ def test_equal_arguments_share_a_client():
         assert connect(server.url, retries=1, prefixes="wikidata") is not first
         assert first.prefixes["wd"] == "http://www.wikidata.org/entity/"
         assert first.query(ASKED).rows == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("", "no graph is named"),
+        ([], "no graph is named"),
+        ("ftp://x/y", "'ftp://x/y' is no endpoint"),
+        (["g.ttl", "http://x/sparql"], "one endpoint at a time"),
+    ],
+)
+def test_what_is_no_graph_is_refused(source, told):
+    with pytest.raises(ConfigError, match=told):
+        connect(source)
 
 
 def test_packages_are_named_with_their_extra(monkeypatch):

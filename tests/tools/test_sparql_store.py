@@ -98,6 +98,11 @@ def test_any_text_is_answered(store, text):
     assert len(result.rows) <= 5
 
 
+def test_a_store_without_engines_is_refused():  # it would wait for one forever
+    with pytest.raises(ConfigError, match="engines is 0: give a whole number from 1"):
+        SparqlStore("", engines=0)
+
+
 def test_a_slow_query_is_stopped_and_the_next_one_runs(store):
     started = time.perf_counter()
     result = store.query(SLOW)

@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
-from agentrl.errors import ConfigError
+from agentrl.errors import ConfigError, boundary
 
 Kind = Literal["none", "basic", "digest", "bearer", "header"]
 
@@ -29,7 +29,9 @@ def check_url(url: str) -> str:
     Raises:
         ConfigError: it is no http(s) URL, or holds a password.
     """
-    parts = urlsplit(url)
+    with boundary(ConfigError, f"{url!r} is no endpoint"):
+        parts = urlsplit(url)
+        _ = parts.port  # the one thing that is not checked before it is asked for
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{url!r} is no endpoint: give a URL such as https://host/sparql")
     if parts.username or parts.password:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agentrl.errors import DataError
+from agentrl.errors import DataError, boundary
 from agentrl.tools.sparql.result import Result
 
 TABLE = """CREATE TABLE IF NOT EXISTS answers (
@@ -30,7 +30,8 @@ class Cache:
     path: str
 
     def __post_init__(self) -> None:
-        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        with boundary(DataError, f"cannot make the folder of the cache {self.path!r}"):
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         self._run("PRAGMA journal_mode=WAL")
         self._run(TABLE)
 

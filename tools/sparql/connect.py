@@ -27,7 +27,7 @@ def connect(source: str | Sequence[str], **settings: Any) -> SparqlClient:
     `prefixes` may be the name of a table: `wikidata`, `dbpedia`.
 
     Raises:
-        ConfigError: a setting that the client does not have.
+        ConfigError: no source, or a setting that the client does not have.
         MissingDependencyError: the client's package is not installed.
     """
     sources = (source,) if isinstance(source, str) else tuple(source)
@@ -40,14 +40,16 @@ def connect(source: str | Sequence[str], **settings: Any) -> SparqlClient:
 
 def _client(sources: tuple[str, ...], settings: dict[str, Any]) -> SparqlClient:
     prefixes = prefix_table(settings.pop("prefixes", {}))
-    far = bool(sources) and sources[0].startswith(("http://", "https://"))
+    if not any(sources):
+        raise ConfigError("no graph is named: give the URL of an endpoint, or RDF files")
+    far = any("://" in source and "\n" not in source for source in sources)
     known = [each.name for each in fields(Endpoint if far else SparqlStore)]
     for name in settings:
         if name not in known:
             raise ConfigError(f"a graph has no setting {name!r}: {suggestion(name, known)}")
     if far:
         if len(sources) > 1:
-            raise ConfigError(f"one endpoint at a time, not {list(sources)}")
+            raise ConfigError(f"one endpoint at a time, and no files beside it: {list(sources)}")
         return Endpoint(sources[0], prefixes, **settings)
     if len(sources) == 1 and "\n" in sources[0]:
         return SparqlStore(sources[0], prefixes, **settings)

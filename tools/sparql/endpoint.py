@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from agentrl.errors import ConfigError, MissingDependencyError, ToolError
-from agentrl.tools.sparql import access, pace
+from agentrl.tools.sparql import access, numbers, pace
 from agentrl.tools.sparql.cache import Cache
 from agentrl.tools.sparql.guard import INSIDE, Guard, form, undeclared
 from agentrl.tools.sparql.result import Result, cut
@@ -76,6 +76,7 @@ class Endpoint:
         for module in ("SPARQLWrapper", "pyoxigraph"):
             if importlib.util.find_spec(module) is None:
                 raise MissingDependencyError(module, 'pip install "agentrl[sparql]"')
+        numbers.check(self)
         if self.offline and not self.cache:
             raise ConfigError("offline answers come from a cache: give cache, the path of its file")
         host = access.check_url(self.url)
@@ -91,6 +92,8 @@ class Endpoint:
             (32 if near else 5) if self.concurrent is None else self.concurrent,
         )
         self._cache = Cache(self.cache) if self.cache else None
+        self._post: bool | None = None
+        """Whether the endpoint takes POST or GET alone; None while it takes both."""
 
     def query(self, text: str, *, max_rows: int | None = None) -> Result:
         """Run a query; what is wrong with it is data.
@@ -135,7 +138,7 @@ class Endpoint:
             began = time.monotonic()
             if not trouble.slow:  # else only whether it is there at all
                 try:
-                    return self._attempt(query, kind, max_rows, post=trouble.too_long), True
+                    return self._attempt(query, kind, max_rows), True
                 except TroubleError as error:
                     trouble = error
             if trouble.suspect and (attempt or trouble.slow) and self._answers(began):
@@ -145,7 +148,21 @@ class Endpoint:
             self._wait(attempt, trouble)
         raise ToolError(f"{self.url} does not answer: {trouble}")
 
-    def _attempt(self, query: str, kind: str, max_rows: int, *, post: bool = False) -> Result:
+    def _attempt(self, query: str, kind: str, max_rows: int) -> Result:
+        """An answer by GET or by POST: an endpoint that takes only one of them is asked so.
+
+        Raises:
+            TroubleError: no answer.
+        """
+        try:
+            return self._request(query, kind, max_rows)
+        except TroubleError as error:
+            if error.post is None:
+                raise
+            self._post = error.post
+        return self._request(query, kind, max_rows)
+
+    def _request(self, query: str, kind: str, max_rows: int) -> Result:
         """One request and what its answer means.
 
         Raises:
@@ -164,7 +181,7 @@ class Endpoint:
             headers=self._headers,
             graph=self.default_graph,
             digest=self._digest,
-            post=post,
+            post=self._post,
         )
         with self._pace.turn():
             try:

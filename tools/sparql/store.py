@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agentrl.errors import DataError, MissingDependencyError, ToolError
+from agentrl.tools.sparql import numbers
 from agentrl.tools.sparql.guard import Guard
 from agentrl.tools.sparql.result import Result
 from agentrl.tools.sparql.workers import Template, Worker
@@ -38,6 +39,7 @@ class SparqlStore:
     holds no data of its own, and the next query has another within milliseconds.
 
     Raises:
+        ConfigError: a number that cannot work.
         DataError: a file is missing or is no RDF; a file that does not parse is told at the first
             query, with its line.
         MissingDependencyError: pyoxigraph is not installed.
@@ -66,6 +68,7 @@ class SparqlStore:
     def __post_init__(self) -> None:
         if importlib.util.find_spec("pyoxigraph") is None:
             raise MissingDependencyError("pyoxigraph", 'pip install "agentrl[sparql]"')
+        numbers.check(self)
         self._formats = [(str(path), _format(Path(path))) for path in self.files]
         self._guard = Guard(self.prefixes, far=False)
         self._lock = threading.Lock()

@@ -47,6 +47,8 @@ class Reply:
     body: bytes
     whole: bool
     """Whether the body ended within the limit."""
+    posted: bool
+    """Whether it answers a POST."""
 
     @property
     def media(self) -> str:
@@ -75,8 +77,8 @@ class Request:
     """The default graph, '' for the endpoint's own."""
     digest: tuple[str, str] | None = None
     """User and password of digest authentication."""
-    post: bool = False
-    """Whether to POST however short it is."""
+    post: bool | None = None
+    """Whether to POST; None for only where it is long."""
 
 
 class _Clock:
@@ -172,7 +174,7 @@ class _Wrapper(SPARQLWrapper):
         self.setOnlyConneg(True)  # the format goes into Accept, as the protocol says
         self.setQuery(request.query)
         long = len(self._getRequestEncodedParameters(("query", request.query))) > LONGEST_URL
-        self.setMethod(POST if long or request.post else GET)
+        self.setMethod(POST if (long if request.post is None else request.post) else GET)
         for name, value in {"Accept-Encoding": "gzip", **request.headers}.items():
             self.addCustomHttpHeader(name, value)
 
@@ -201,12 +203,15 @@ def fetch(request: Request) -> Reply:
     opener = _opener(request, clock)
     clock.timer.start()
     try:
-        with _Wrapper(request, opener).query().response as response:
+        wrapper = _Wrapper(request, opener)
+        posted = wrapper.method == POST
+        with wrapper.query().response as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             body, whole = _read(response, headers, request.max_bytes)
             if clock.over:  # a shut socket looks like the end of the body
                 raise BrokenError("its body did not end")
-            return Reply(status=response.status, headers=headers, body=body, whole=whole)
+            status = response.status
+            return Reply(status=status, headers=headers, body=body, whole=whole, posted=posted)
     except BrokenError as error:
         raise (LateError if clock.over else BrokenError)(str(error)) from error
     # Sockets, HTTP, gzip and closed files each have their own way to say that no answer came.

@@ -36,9 +36,13 @@ ECHO = re.compile(
 HEAD = re.compile(
     r".*?(?:MalformedQueryException|QueryParseException|TimeoutException):\s*", re.DOTALL
 )
-AT_ONCE = {401, 403, 404, 405, 406, 407, 410, 451}
+AT_ONCE = {401, 403, 404, 405, 406, 407, 410, 451, 501}
 """Statuses that no second attempt mends."""
+OTHER_METHOD = {405, 501}
+"""Statuses of servers that know only one of GET and POST."""
+NEITHER = "it takes neither GET nor POST there: check the path of its URL"
 ADVICE = {
+    **dict.fromkeys(OTHER_METHOD, NEITHER),
     401: "sign in with auth and the environment variables that it names",
     403: "it may have banned this client: mind its policy, and set contact",
     404: "check the path of its URL",
@@ -60,7 +64,7 @@ class TroubleError(Exception):
         wait: float | None = None,
         final: bool = False,
         slow: bool = False,
-        too_long: bool = False,
+        post: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.suspect = suspect
@@ -72,8 +76,8 @@ class TroubleError(Exception):
         """Whether no further attempt helps."""
         self.slow = slow
         """Whether it took all the time there was, so that it is not asked the same again."""
-        self.too_long = too_long
-        """Whether the URL was too long, and POST is the way."""
+        self.post = post
+        """Whether POST is the way, or GET; None where the method was not the trouble."""
 
 
 def judge(reply: Reply, form: str, max_rows: int) -> Result:
@@ -100,13 +104,14 @@ def judge(reply: Reply, form: str, max_rows: int) -> Result:
     whole = f"HTTP {reply.status}: {cut(text, 300)}"
     if reply.status in AT_ONCE or 300 <= reply.status < 400:
         advice = ADVICE.get(reply.status, "")
-        raise TroubleError(f"{whole} ({advice})" if advice else whole, final=True)
+        post = not reply.posted if reply.status in OTHER_METHOD else None
+        raise TroubleError(f"{whole} ({advice})" if advice else whole, final=True, post=post)
     raise TroubleError(
         whole,
         told if reply.status in (400, 408, 413, 422, 500, 504) else "",
         wait=retry_after(reply.headers.get("retry-after", "")),
         slow=reply.status in (408, 504),
-        too_long=reply.status == HTTPStatus.REQUEST_URI_TOO_LONG,
+        post=True if reply.status == HTTPStatus.REQUEST_URI_TOO_LONG else None,
     )
 
 
