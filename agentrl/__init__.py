@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Parse,
         Status,
         Task,
+        ToolCall,
         Trajectory,
         Turn,
     )
@@ -69,6 +70,7 @@ __all__ = [
     "Table",
     "Task",
     "TextEnv",
+    "ToolCall",
     "ToolEnv",
     "ToolError",
     "Trajectory",
@@ -98,7 +100,7 @@ _HOMES = {
     "table": "Table View",
     "toolenv": "ToolEnv",
     "train": "run_training",
-    "types": "Completion Episode Group Message Parse Status Task Trajectory Turn",
+    "types": "Completion Episode Group Message Parse Status Task ToolCall Trajectory Turn",
 }
 _HOME = {name: f"agentrl.{home}" for home, names in _HOMES.items() for name in names.split()}
 

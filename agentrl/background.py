@@ -11,9 +11,17 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-@cache
+STARTING = threading.Lock()
+
+
 def loop() -> asyncio.AbstractEventLoop:
     """The loop; its daemon thread ends with the process."""
+    with STARTING:  # environments ask for it at once, and a cache alone would let each make one
+        return _started()
+
+
+@cache
+def _started() -> asyncio.AbstractEventLoop:
     made = asyncio.new_event_loop()
     threading.Thread(target=made.run_forever, name="agentrl-tools", daemon=True).start()
     return made
@@ -35,8 +43,14 @@ def wait(work: Awaitable[T], seconds: float) -> T:
 def settle(works: list[Awaitable[Any]], seconds: float) -> list[Any]:
     """The results of concurrent work in order; what failed or took too long is its exception."""
 
+    async def harmless(work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except (SystemExit, KeyboardInterrupt) as error:  # either would end the loop for everybody
+            return error
+
     async def each(work: Awaitable[Any]) -> Any:
-        return await asyncio.wait_for(work, seconds)
+        return await asyncio.wait_for(harmless(work), seconds)
 
     async def together() -> list[Any]:
         return await asyncio.gather(*map(each, works), return_exceptions=True)

@@ -15,16 +15,17 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from types import MethodType
 from typing import Annotated, Any, NamedTuple, NotRequired, Protocol, get_type_hints
 
 import docstring_parser
 from pydantic import Field, PydanticUserError, TypeAdapter, ValidationError, with_config
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import TypedDict
 
-from agentrl.errors import ConfigError, ToolInputError
+from agentrl.errors import ConfigError, ToolInputError, boundary
 
 MARK = "__agentrl_tool__"
 """The attribute of a method that `tool` marks."""
@@ -57,19 +58,19 @@ Offer = Callable[..., Any] | Tool | ToolSource
 
 def tool(method: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a method of a `ToolEnv` as a tool that its agents may call."""
-    setattr(method, MARK, True)
+    setattr(getattr(method, "__func__", method), MARK, True)  # static and class methods hold it
     return method
 
 
+def marks(kind: type) -> list[str]:
+    """The names of a class's methods that `tool` marks, as defined, base classes first."""
+    names = dict.fromkeys(itertools.chain(*(vars(base) for base in kind.__mro__[::-1])))
+    return [name for name in names if getattr(getattr(kind, name, None), MARK, False)]
+
+
 def marked(instance: object) -> list[Tool]:
-    """The methods of an object that `tool` marks, as they are defined, base classes first."""
-    names = dict.fromkeys(itertools.chain(*(vars(kind) for kind in type(instance).__mro__[::-1])))
-    methods = [getattr(type(instance), name) for name in names]
-    return [
-        tool_of(getattr(instance, name))
-        for name, method in zip(names, methods, strict=True)
-        if getattr(method, MARK, False)
-    ]
+    """The methods of an object that `tool` marks."""
+    return [tool_of(getattr(instance, name)) for name in marks(type(instance))]
 
 
 def tools_of(offers: Sequence[Offer]) -> list[Tool]:
@@ -86,13 +87,14 @@ def tools_of(offers: Sequence[Offer]) -> list[Tool]:
 
 
 def tool_of(function: Callable[..., Any]) -> Tool:
-    """A typed function, or a bound method, as a tool.
+    """A typed function as a tool, or anything else that is called: methods, partials, instances.
 
     Raises:
         ConfigError: a parameter without a type, one that cannot be given by name, or one whose type
-            has no JSON schema.
+            is not found or has no JSON schema; something without a name or a signature.
     """
-    signature = signature_of(getattr(function, "__func__", function))
+    bound = isinstance(function, MethodType)
+    signature = signature_of(getattr(function, "__func__", function) if bound else function, bound)
 
     def call(arguments: Mapping[str, Any]) -> Any:
         try:
@@ -113,15 +115,25 @@ class Signature(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def signature_of(function: Callable[..., Any]) -> Signature:
-    """The schema and the validator of a function's arguments. Raises: ConfigError."""
-    name = function.__name__
-    told = docstring_parser.parse(inspect.getdoc(function) or "")
+def signature_of(function: Callable[..., Any], bound: bool = False) -> Signature:
+    """The schema and the validator of a function's arguments, `bound` without the first one.
+
+    Raises: ConfigError.
+    """
+    source = origin(function)
+    name = getattr(source, "__name__", type(source).__name__)
+    if not name.isidentifier():
+        raise ConfigError(f"a tool needs a name that calls can hold, not {name!r}: use def")
+    undefined = f"the tool {name} has no signature, or a type that its module does not define"
+    with boundary(ConfigError, undefined):
+        hints = get_type_hints(typed(source), include_extras=True)
+        taken = list(inspect.signature(function).parameters.values())[int(bound) :]
+    text = inspect.getdoc(typed(source)) or inspect.getdoc(source)
+    told = docstring_parser.parse(text or "")
     about = {one.arg_name: " ".join((one.description or "").split()) for one in told.params}
-    hints = get_type_hints(function, include_extras=True)
     fields = {
         parameter.name: field(name, parameter, hints, about.get(parameter.name, ""))
-        for parameter in parameters(function)
+        for parameter in parameters(name, taken, getattr(function, "keywords", {}))
     }
     record: Any = TypedDict(name, fields)  # type: ignore[misc]
     try:
@@ -138,15 +150,27 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     return Signature(name, {"type": "function", "function": described}, arguments)
 
 
-def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """What can be given by name, without `self`. Raises: ConfigError."""
-    found = list(inspect.signature(function).parameters.values())
-    if found and found[0].name == "self":
-        found = found[1:]
+def origin(function: Any) -> Any:
+    """What a partial was made of, else the function itself."""
+    return origin(function.func) if isinstance(function, partial) else function
+
+
+def typed(function: Any) -> Any:
+    """Where the types of something that can be called are written."""
+    if isinstance(function, type):
+        return function.__init__  # type: ignore[misc]
+    return function if hasattr(function, "__name__") else type(function).__call__
+
+
+def parameters(
+    function: str, taken: Sequence[inspect.Parameter], fixed: Mapping[str, Any]
+) -> list[inspect.Parameter]:
+    """What can be given by name, without what a partial has `fixed`. Raises: ConfigError."""
+    found = [parameter for parameter in taken if parameter.name not in fixed]
     for parameter in found:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ConfigError(
-                f"the tool {function.__name__} has the parameter {str(parameter)!r}: tools take "
+                f"the tool {function} has the parameter {str(parameter)!r}: tools take "
                 "arguments by name only"
             )
     return found
@@ -162,7 +186,7 @@ def field(
             f"{parameter.name}: str"
         )
     optional = parameter.default is not parameter.empty
-    extra = {"default": plain(parameter.default)} if optional else None
+    extra = default(parameter.default) if optional else None
     told = Field(description=description or None, json_schema_extra=extra)
     kind: Any = Annotated[hints[parameter.name], told]
     return NotRequired[kind] if optional else kind
@@ -223,14 +247,22 @@ def flaws(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False)
     told = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in found]
     more = [f"{len(told) - MAX_FLAWS} more"] if len(told) > MAX_FLAWS else []
-    return "; ".join([*told[:MAX_FLAWS], *more])
+    return " ".join("; ".join([*told[:MAX_FLAWS], *more]).split())
 
 
 def shown(value: Any) -> str:
-    """A tool's result as text: strings as they are, everything else as JSON."""
-    return value if isinstance(value, str) else to_json(value, fallback=str).decode()
+    """A tool's result as text: strings as they are, everything else as JSON where it has a form."""
+    if isinstance(value, str):
+        return value
+    try:
+        return to_json(value, fallback=str).decode()
+    except (PydanticSerializationError, ValueError):  # bytes that are no text; what holds itself
+        return repr(value)
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it."""
-    return json.loads(to_json(value, fallback=str))
+def default(value: Any) -> dict[str, Any]:
+    """A default for a schema; empty for what JSON cannot say, for example an object."""
+    try:
+        return {"default": json.loads(to_json(value, inf_nan_mode="strings"))}
+    except (PydanticSerializationError, ValueError):  # the call has it all the same
+        return {}

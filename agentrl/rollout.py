@@ -89,8 +89,8 @@ class Plan:
     temperature: float = 1.0
     concurrency: int = 256
     """Episodes in play at once."""
-    deadline_seconds: float = 30.0
-    """For one call of an environment; a later answer costs the episode."""
+    deadline_seconds: float = 120.0
+    """For one call of an environment, its retries included; a later answer costs the episode."""
     refills: int = 3
     """Extra rounds of tasks when an algorithm's `keep` refuses groups."""
 

@@ -29,7 +29,7 @@ from agentrl.background import settle
 from agentrl.calls import FORMATS, Called
 from agentrl.env import Reply, TextEnv
 from agentrl.errors import ConfigError, EnvError, ToolInputError, suggestion
-from agentrl.functions import Offer, Tool, marked, shown, tools_of
+from agentrl.functions import Offer, Tool, marked, marks, shown, tools_of
 from agentrl.types import Message, Parse, ToolCall
 
 Listing = Literal["template", "prompt", "names", "none"]
@@ -92,6 +92,9 @@ class ToolEnv(TextEnv):
         self.native = False
         self.heard = Called(Parse.NO_CALL)
         """What the last text held: calls, text, thought."""
+        for name in marks(type(self)):
+            if name in vars(self) or hasattr(ToolEnv, name):
+                raise ConfigError(f"the tool {name!r} hides the environment's own: rename it")
 
     # ---- what a subclass says ----
 
@@ -110,9 +113,14 @@ class ToolEnv(TextEnv):
     # ---- for oracles and experts ----
 
     def write(self, calls: Sequence[ToolCall], content: str = "", thinking: str = "") -> str:
-        """An assistant's text with these calls, as this episode's agent writes them."""
+        """An assistant's text with these calls, as this episode's agent writes them.
+
+        Formats whose calls are a text of their own, such as Llama's, leave the content out.
+        """
         thought = f"<think>\n{thinking}\n</think>\n\n" if thinking else ""
-        return thought + "\n".join(filter(None, [content, self.form.write(calls)]))
+        called = self.form.write(calls)
+        text = "\n".join(filter(None, [content, called]))
+        return thought + (called if called and not self.form.parse(text).calls else text)
 
     # ---- play ----
 
@@ -125,12 +133,15 @@ class ToolEnv(TextEnv):
         self.form = FORMATS[taught if self.native else self.calls]
         text, info = super().reset(seed=seed, options=options)
         tools = self.offered()
+        names = [offer.name for offer in tools]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ConfigError(f"two tools are called {twice[0]!r}: rename one")
         if self.listing == "template":
             info["tools"] = tuple(deepcopy(offer.schema) for offer in tools)
         elif self.listing == "prompt":
             info["system"] = "\n\n".join(filter(None, [self.system_prompt, self.manual(tools)]))
         elif self.listing == "names":
-            text = f"Tools: {' '.join(offer.name for offer in tools)}\n{text}"
+            text = f"Tools: {' '.join(names)}\n{text}"
         self._screen = text
         return text, info
 

@@ -2,6 +2,7 @@
 
 import enum
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import pytest
@@ -127,13 +128,75 @@ def rest(*rooms: str): ...
 def positional(room: str, /): ...
 
 
+def nowhere(room: "Nowhere"): ...  # noqa: F821
+
+
 @pytest.mark.parametrize(
     ("function", "why"),
-    [(untyped, "no type for 'room'"), (rest, r"\*rooms"), (positional, "by name only")],
+    [
+        (untyped, "no type for 'room'"),
+        (rest, r"\*rooms"),
+        (positional, "by name only"),
+        (nowhere, "its module does not define: NameError: name 'Nowhere'"),
+        (lambda: 1, "not '<lambda>': use def"),
+        (3, "the tool int has no signature"),
+    ],
 )
 def test_what_cannot_be_a_tool_says_why(function, why):
     with pytest.raises(ConfigError, match=why):
         tool_of(function)
+
+
+class Scale:
+    """Weighs."""
+
+    unit = "g"
+
+    @classmethod
+    def name(cls, plural: bool) -> str:
+        return cls.unit + "s" * plural
+
+    def __call__(self, times: int) -> str:
+        """Weigh.
+
+        Args:
+            times: How often.
+        """
+        return f"{times}{self.unit}"
+
+
+def test_whatever_is_called_can_be_a_tool():
+    assert tool_of(Scale.name).call({"plural": True}) == "gs"
+    assert tool_of(Scale()).call({"times": 2}) == "2g"
+    described = tool_of(Scale()).schema["function"]
+    assert (described["name"], described["description"]) == ("Scale", "Weigh.")
+    assert described["parameters"]["properties"]["times"]["description"] == "How often."
+
+
+def test_what_a_partial_has_fixed_is_not_the_agents():
+    fixed = tool_of(partial(book, room="red", note="secret"))
+    assert fixed.schema["function"]["name"] == "book"
+    assert list(fixed.schema["function"]["parameters"]["properties"]) == ["who", "copy", "colour"]
+    assert fixed.call({"who": WHO}).endswith("RED secret")
+    with pytest.raises(ToolInputError, match="note: Extra inputs"):
+        fixed.call({"who": WHO, "note": "mine"})
+
+
+def test_a_default_that_json_cannot_say_is_left_out():
+    def wait(
+        until: float = float("inf"), key: bytes = b"\xff", what: object = object()
+    ) -> None: ...
+
+    properties = parameters(wait)["properties"]
+    assert properties["until"]["default"] == "Infinity"
+    assert "default" not in properties["key"]
+    assert "default" not in properties["what"]
+
+
+def test_results_that_json_cannot_say_are_told_as_python_does():
+    ring = []
+    ring.append(ring)
+    assert (shown(b"\xff"), shown(ring), shown(b"abc")) == (r"b'\xff'", "[[...]]", '"abc"')
 
 
 def test_results_are_text_or_json():

@@ -1,7 +1,9 @@
 """Environments with tools: calls run, failures are observations, results go back as the model's."""
 
 import asyncio
+import os
 import sys
+import time
 from typing import Literal
 
 import pytest
@@ -54,6 +56,11 @@ class Shop(ToolEnv):
         raise {"exit": SystemExit, "broken": ToolError}.get(how, ValueError)(how)
 
     @tool
+    async def leave(self, how: str) -> bytes:
+        """Exit, or return what is no text."""
+        return b"\xff" if how == "bytes" else sys.exit(how)
+
+    @tool
     def shout(self, length: int) -> str:
         """Say much."""
         return "a" * length + "\ud800"
@@ -83,7 +90,7 @@ def test_it_conforms():
 def test_functions_and_methods_are_offered_in_the_order_of_definition():
     info = Shop().reset(seed=0)[1]
     names = [schema["function"]["name"] for schema in info["tools"]]
-    assert names == ["add", "wait", "fail", "shout", "double"]
+    assert names == ["add", "wait", "fail", "leave", "shout", "double"]
 
 
 def test_calls_of_one_text_run_in_order():
@@ -98,6 +105,15 @@ def test_results_are_tool_messages_where_the_template_teaches_calls():
     assert env.heard.calls[0].name == "double"
 
 
+@pytest.mark.parametrize("form", ["hermes", "llama_json", "llama_pythonic", "mistral"])
+def test_what_is_written_with_content_and_a_thought_is_called(form):
+    env = Shop(calls=form)
+    env.reset(seed=0)
+    text = env.write([ToolCall("double", {"number": 4})], content="Well:", thinking="twice")
+    assert env.step(text)[0] == "8"
+    assert env.heard.thinking == "twice"
+
+
 def test_results_are_the_users_where_it_teaches_none():
     assert "messages" not in play(("double", {"number": 4}))[1][4]
 
@@ -109,6 +125,8 @@ def test_results_are_the_users_where_it_teaches_none():
         (("add", {"item": "beer"}), "Error: add: item: Input should be 'tea' or 'milk'"),
         (("fail", {"how": "why"}), "Error: fail: why"),
         (("fail", {"how": "exit"}), "Error: fail: exit"),
+        (("leave", {"how": "now"}), "Error: leave: now"),
+        (("leave", {"how": "bytes"}), r"b'\xff'"),
         (("wait", {"seconds": 60}), "Error: wait: took too long"),
         (("shout", {"length": 9}), "aaaaaaaaa?"),
         (("shout", {"length": 500}), "a" * 100 + " ... cut after 100 of 501 characters"),
@@ -169,8 +187,36 @@ def test_a_prompt_that_tells_the_format_decides_it():
 
 def test_names_alone_can_be_listed():
     text, info = Shop(listing="names").reset(seed=0, options={"task": {"wish": "tea"}})
-    assert text == "Tools: add wait fail shout double\nBuy tea."
+    assert text == "Tools: add wait fail leave shout double\nBuy tea."
     assert "tools" not in info
+
+
+def test_static_and_class_methods_are_marked_in_either_order():
+    class Clock(Shop):
+        @tool
+        @staticmethod
+        def hour() -> int: ...
+
+        @classmethod
+        @tool
+        def minute(cls) -> int: ...
+
+    assert [one.name for one in Clock().offered()][-3:] == ["hour", "minute", "double"]
+
+
+@pytest.mark.parametrize("name", ["write", "close", "render", "data", "calls"])
+def test_a_tool_that_hides_what_the_environment_needs_is_refused(name):
+    def method(self, text: str) -> None: ...
+
+    with pytest.raises(ConfigError, match=f"the tool '{name}' hides"):
+        type("Files", (Shop,), {name: tool(method)})()
+
+
+def test_two_tools_of_one_name_are_refused():
+    env = Shop()
+    env.functions = (double, double)
+    with pytest.raises(ConfigError, match="two tools are called 'double'"):
+        env.reset(seed=0)
 
 
 def test_unknown_formats_are_refused():
@@ -196,6 +242,14 @@ server.run()
 """
 
 
+def running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_tools_of_an_mcp_server(tmp_path):
     pytest.importorskip("mcp", reason="NOT CHECKED HERE: MCP servers need agentrl[mcp]")
     from agentrl.tools.mcp import McpServer
@@ -218,12 +272,30 @@ def test_tools_of_an_mcp_server(tmp_path):
     server.close()
 
 
+def test_an_mcp_server_that_does_not_answer_is_ended(tmp_path):
+    pytest.importorskip("mcp", reason="NOT CHECKED HERE: MCP servers need agentrl[mcp]")
+    from agentrl.tools.mcp import McpServer
+
+    alive = f"import os, sys, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
+    mute = [sys.executable, "-c", f"{alive}; sys.stdin.read()"]
+    with pytest.raises(ToolError, match="does not answer"):
+        McpServer(command=mute, start_seconds=1.0).tools()
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not running(pid):
+            break
+        time.sleep(0.1)
+    assert not running(pid)
+
+
 def test_an_mcp_server_that_does_not_start_is_named():
     pytest.importorskip("mcp", reason="NOT CHECKED HERE: MCP servers need agentrl[mcp]")
     from agentrl.tools.mcp import McpServer
 
     with pytest.raises(ToolError, match="MCP server /no/such does not answer"):
         McpServer(command=["/no/such"]).tools()
+    with pytest.raises(ToolError, match="ConnectError"):
+        McpServer(url="http://127.0.0.1:9/mcp").tools()
     with pytest.raises(ConfigError, match="a command or a URL"):
         McpServer()
 

@@ -6,6 +6,7 @@ import json as json_module
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -113,6 +114,8 @@ def _folder(out: str) -> Path:
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):  # a folder that is there may still take no files
+            pass
     except OSError as error:  # whatever the file system says
         raise DataError(
             f"cannot write to --out {out!r} ({error.strerror}): name a folder"

@@ -126,7 +126,7 @@ def chosen(categories: str | Sequence[str]) -> tuple[str, ...]:
         if name in NOT_RUN:
             raise ConfigError(f"the BFCL category {name!r} does not run: {NOT_RUN[name]}")
         if name not in GROUPS and name not in CATEGORIES:
-            known = suggestion(str(name), [*GROUPS, *CATEGORIES])
+            known = suggestion(str(name), list({*GROUPS, *CATEGORIES}))
             raise ConfigError(f"unknown BFCL category {name!r}: {known}", "categories")
         found.update(GROUPS.get(name, (name,)))
     if not found:

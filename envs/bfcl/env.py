@@ -260,7 +260,7 @@ class Bfcl(ToolEnv):
 
     def scores(self, groups: Sequence[Group]) -> Mapping[str, Any]:
         """Accuracy per category, and the package's own means where all their categories ran."""
-        return scores(groups)
+        return scores(groups, self.categories)
 
     def export(self, groups: Sequence[Group], folder: Path, player: str) -> list[Path]:
         """The package's own result and score files, under `result` and `score`."""

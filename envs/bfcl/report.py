@@ -25,8 +25,10 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 """The package's means that need categories which do not run here."""
 
 
-def scores(groups: Sequence[Group]) -> dict[str, Any]:
+def scores(groups: Sequence[Group], asked: Sequence[str]) -> dict[str, Any]:
     """Every category that was played, means of them, and why the others were not.
+
+    `asked` are the categories that could be drawn from.
 
     `official`, of a category and of a mean, is what the package's own command line counts, which
     has the unsolvable entries too; given where all tasks were played.
@@ -35,7 +37,11 @@ def scores(groups: Sequence[Group]) -> dict[str, Any]:
     for one in groups:
         played.setdefault(entry(str(one.task.data["id"])).category, []).append(one)
     found = {name: accuracy(played[name], name) for name in CATEGORIES if name in played}
-    silent = {name: "not asked for" for name in CATEGORIES if name not in played}
+    silent = {
+        name: "none of its tasks was drawn" if name in asked else "not asked for"
+        for name in CATEGORIES
+        if name not in played
+    }
     unsolvable = {id: why for id, why in UNSOLVABLE.items() if entry(id).category in played}
     return {
         "package": f"bfcl-eval {version()}",

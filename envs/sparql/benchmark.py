@@ -71,7 +71,7 @@ class Benchmark(GraphEnv):
         """Who runs the gold queries."""
         if gold_seconds is not None:
             settings = {"prefixes": self.prefixes, **(play.get("client") or {})}
-            self.asker = connect(self.where, **settings, query_seconds=gold_seconds)
+            self.asker = connect(self.where, **settings | {"query_seconds": gold_seconds})
 
     def reading(self) -> Reading:
         """The file. Raises: DataError."""

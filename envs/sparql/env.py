@@ -19,7 +19,7 @@ from agentrl.envs.sparql.graph import (
     knowledge_graph,
     label,
 )
-from agentrl.envs.sparql.graph_env import Action, GraphEnv
+from agentrl.envs.sparql.graph_env import THINK_FIRST, Action, GraphEnv
 from agentrl.envs.sparql.observe import show
 from agentrl.errors import ConfigError, DataError
 from agentrl.tools.sparql import SparqlClient, SparqlStore, shorten
@@ -86,8 +86,7 @@ class Sparql(GraphEnv):
         """The actions and all properties."""
         names = [f":{name}" for r in SCHEMA for name in r.names[: 2 if self.graph.renamed else 1]]
         if self.actions == ("query",) and not self.one_query:
-            thought = " Begin every turn with your reasoning: <think>...</think>." * self.reasoning
-            return PROMPT + ", ".join(names) + "." + thought
+            return PROMPT + ", ".join(names) + "." + THINK_FIRST * self.reasoning
         return f"{super().instructions()} Properties: {', '.join(names)}."
 
     # ---- tasks ----

@@ -12,8 +12,6 @@ given. Its task data holds
     entities   {label: IRI} of the entities it names, which are told unless they must be found
     query      the gold SPARQL
     answers    its terms in N-Triples notation
-
-The graph is behind the same client, whether it is embedded, in files or at an endpoint.
 """
 
 from __future__ import annotations
@@ -36,9 +34,9 @@ Action = Literal["query", "entity", "property", "describe"]
 LOOK_UPS: tuple[Action, ...] = ("query", "entity", "property", "describe")
 MAX_ANSWERS = 10_000
 """Rows of the one query whose result is the answer."""
-TABLES = {"generic": "common"}
-"""The table of prefixes of a vocabulary that has none of its own name."""
+TABLES = {"generic": "common"}  # the table of prefixes of a vocabulary that has none of its name
 LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]+)*")
+THINK_FIRST = " Begin every turn with your reasoning: <think>...</think>."
 
 
 class GraphEnv(TextEnv):
@@ -137,7 +135,7 @@ class GraphEnv(TextEnv):
         """The full system prompt."""
         uses = "; ".join(USES[action] for action in self.actions)
         known = ", ".join(f"{name}:" for name in sorted(self.store.prefixes))
-        thought = " Begin every turn with your reasoning: <think>...</think>." * self.reasoning
+        thought = THINK_FIRST * self.reasoning
         ends = " The first query's result is taken as your answer." * self.one_query
         return (
             f"Answer the question from a knowledge graph. Each turn does one thing: {uses}; or "
@@ -147,8 +145,7 @@ class GraphEnv(TextEnv):
 
     def entities(self) -> Mapping[str, str]:
         """Label -> IRI of the entities that the question names."""
-        found: Mapping[str, str] = self.data.get("entities", {})
-        return found
+        return dict(self.data.get("entities", {}))
 
     def answered(self, text: str) -> str:
         """The canonical form of what stands in `<answer>`. Raises: DataError if it is none."""
@@ -275,11 +272,14 @@ class GraphEnv(TextEnv):
             raise ConfigError(f"env.language is {self.language!r}: give a tag like en", "language")
 
     def _first(self, queries: Sequence[str], nothing: str) -> Reply:
-        """The first result that has rows, or an error; else what is said of nothing."""
+        """The first result that has rows; else what is said of nothing, or why all queries fail."""
+        results: list[Result] = []
         for query in queries:
-            result = self.store.query(query, max_rows=self.max_rows)
-            if result.rows or result.error:
-                return self._observed(result, {})
+            results.append(self.store.query(query, max_rows=self.max_rows))
+            if results[-1].rows:
+                return self._observed(results[-1], {})
+        if results and all(result.error for result in results):
+            return self._observed(results[0], {})
         return Reply(text=nothing, parts={"format": 1.0, **self._trouble(True)})
 
     def _observed(self, result: Result, parts: Mapping[str, float]) -> Reply:

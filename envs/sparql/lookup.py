@@ -110,6 +110,10 @@ WIKIDATA = Vocabulary(
         f'OPTIONAL {{ ?item {LABEL} ?label FILTER(LANG(?label) = "$language") }} '
         "OPTIONAL { ?item <http://schema.org/description> ?about "
         'FILTER(LANG(?about) = "$language") } } ORDER BY ?rank LIMIT $limit',
+        # a graph of Wikidata's that is not at Wikidata has no such service
+        "SELECT DISTINCT ?item ?label { "
+        f'{{ ?item {LABEL} "$label"@$language }} UNION {{ ?item {ALIAS} "$label"@$language }} '
+        f'?item {LABEL} ?label FILTER(LANG(?label) = "$language") }} LIMIT $limit',
     ),
     property=(
         "SELECT DISTINCT ?property ?name { "

@@ -8,6 +8,8 @@ from agentrl.envs.sparql.terms import truth
 from agentrl.tools.sparql import Result, shorten
 
 NO_ROWS = "No rows"
+UNBOUND = "-"
+"""A cell without a term; else the cells after it would be read in its place."""
 
 
 def show(
@@ -27,7 +29,7 @@ def show(
         return str(result.boolean).lower()
     if not result.rows:
         return NO_ROWS
-    rows = [" ".join(shorten(term, prefixes) for term in row) for row in result.rows]
+    rows = [" ".join(shorten(term, prefixes) or UNBOUND for term in row) for row in result.rows]
     count = "1 row:" if len(rows) == 1 else f"{len(rows)} rows:"
     listed = ", ".join(rows) if len(result.variables) == 1 else "\n" + "\n".join(rows)
     size = f" of {result.size}" if totals and (result.total or result.counted) else ""

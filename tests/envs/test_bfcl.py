@@ -83,6 +83,8 @@ def test_a_category_that_does_not_run_says_why(name):
 def test_arguments_that_cannot_run_are_refused():
     with pytest.raises(ConfigError, match="did you mean 'multi_turn'"):
         Bfcl(categories="multiturn")
+    with pytest.raises(ConfigError, match="multi_turn_miss_param, multiple, non_live"):
+        Bfcl(categories="java")
     with pytest.raises(ConfigError, match="choose tools or prompt"):
         Bfcl(style="xml")
     with pytest.raises(DataError, match="no entry 'simple_python_4000'"):
@@ -345,7 +347,8 @@ def test_scores_count_only_what_ran():
     assert told["categories"].keys() == {name for name in CATEGORIES if "live" in name}
     assert told["categories"][first]["accuracy"] == 1
     assert (told["categories"][first]["failed"], told["categories"][first]["n"]) == (1, 1)
-    assert told["not_run"]["simple_python"] == "not asked for"
+    assert told["not_run"]["simple_python"] == "none of its tasks was drawn"
+    assert Bfcl(categories="live").scores(groups)["not_run"]["multiple"] == "not asked for"
     assert told["means"]["live"] == {"accuracy": 1.0, "whole": False}
     assert "accuracy" not in told["means"]["overall"]
     assert "accuracy" not in told["means"]["multi_turn"]

@@ -191,7 +191,7 @@ def test_weights_pay_for_other_parts():
             Result(variables=("x",), rows=(("1",), ("2",)), more=True),
             "2 rows: 1, 2 ... cut after 2 rows",
         ),
-        (Result(variables=("x", "y"), rows=(("1", ""), ("2", "3"))), "2 rows: \n1 \n2 3"),
+        (Result(variables=("x", "y"), rows=(("1", ""), ("2", "3"))), "2 rows: \n1 -\n2 3"),
     ],
 )
 def test_results_as_they_are_seen(result, text):

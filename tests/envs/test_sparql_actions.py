@@ -250,7 +250,7 @@ def test_an_observation_is_bounded():
 def test_names_are_shortened_where_a_prefix_fits():
     row = (f"<{SPACE}Q1>", f"<{SPACE}a/b>", "<http://else/x>", f'"1"^^<{SPACE}unit>', "")
     shown = show(Result(variables=tuple("abcde"), rows=(row,)), {"b": SPACE})
-    assert shown == f'1 row: \nb:Q1 <{SPACE}a/b> <http://else/x> "1"^^b:unit '
+    assert shown == f'1 row: \nb:Q1 <{SPACE}a/b> <http://else/x> "1"^^b:unit -'
 
 
 # ---- look-ups are safe --------------------------------------------------------------------------

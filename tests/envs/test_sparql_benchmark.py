@@ -394,7 +394,7 @@ def test_an_endpoint_that_stops_answering_is_given_up():
 
 
 def test_gold_queries_may_take_longer_than_the_agents():
-    env = rivers(gold_seconds=60)
+    env = rivers(gold_seconds=60, client={"query_seconds": 5.0})
     assert (env.store.query_seconds, env.asker.query_seconds) == (5, 60)
     assert len(every(env)) == 17
 

@@ -42,11 +42,14 @@ def check_url(url: str) -> str:
 
 
 def is_near(host: str) -> bool:
-    """Whether a host is this machine or on its private network, by its name alone."""
+    """Whether a host is this machine or on its private network, by its name alone.
+
+    A name without a dot is one of this network's, such as a container's.
+    """
     try:
         address = ipaddress.ip_address(host)
     except ValueError:  # a name
-        return host == "localhost" or host.endswith(".localhost")
+        return "." not in host or host.endswith(".localhost")
     return address.is_loopback or address.is_private
 
 

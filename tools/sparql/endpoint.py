@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from agentrl.errors import ConfigError, MissingDependencyError, ToolError
 from agentrl.tools.sparql import access, numbers, pace
 from agentrl.tools.sparql.cache import Cache
-from agentrl.tools.sparql.guard import INSIDE, Guard, form, undeclared
+from agentrl.tools.sparql.guard import INSIDE, Guard, form, named, undeclared
 from agentrl.tools.sparql.result import Result, cut
 from agentrl.tools.sparql.verdict import TroubleError, judge
 
@@ -45,7 +45,9 @@ class Endpoint:
     max_mb: float = 8.0
     """Size of an answer beyond which it is not read any further."""
     services: Sequence[str] | None = None
-    """IRIs that may follow SERVICE; None for those that Wikidata answers itself, at Wikidata."""
+    """IRIs or names such as `wikibase:label` that may follow SERVICE. None for those that a
+    Wikibase answers itself, at the known ones and at servers of one's own: others would call
+    `wikiba.se`."""
     graphs: Sequence[str] = ()
     """IRIs that may follow FROM: many servers fetch the others from wherever they point to."""
     default_graph: str = ""
@@ -82,11 +84,11 @@ class Endpoint:
         host = access.check_url(self.url)
         self._agent = access.agent("" if self.offline else host, self.contact)
         self._headers, self._digest = ({}, None) if self.offline else access.credentials(self)
-        inside = INSIDE if f".{host}".endswith(WIKIBASES) else ()
-        services = inside if self.services is None else self.services
+        near = access.is_near(host)
+        inside = INSIDE if near or f".{host}".endswith(WIKIBASES) else ()
+        services = inside if self.services is None else named(self.services, self.prefixes)
         self._guard = Guard(self.prefixes, services=services, graphs=self.graphs)
         self._pace = pace.pace_of(urlsplit(self.url).netloc)
-        near = access.is_near(host)
         self._pace.limit(
             (0 if near else 5) if self.per_second is None else self.per_second,
             (32 if near else 5) if self.concurrent is None else self.concurrent,

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from agentrl.errors import ConfigError
+
 TOKENS = (
     r"""(?P<text>\"{3}(?:\\[\s\S]|[^\\])*?\"{3}|'{3}(?:\\[\s\S]|[^\\])*?'{3}"""
     r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
@@ -176,6 +178,19 @@ def calls_out(query: str) -> bool:
     """Whether the query may hold a federated SERVICE call."""
     guard = Guard(far=False)
     return bool(guard.refusal(guard.plain(query)))
+
+
+def named(services: Sequence[str], prefixes: Mapping[str, str]) -> list[str]:
+    """Services as IRIs, which may be written as prefixed names. Raises: ConfigError."""
+    if isinstance(services, str):
+        raise ConfigError(f"services is {services!r}: give a list of names or IRIs", "services")
+    spaces, found = KNOWN | dict(prefixes), []
+    for service in services:
+        prefix, _, local = service.partition(":")
+        if prefix not in spaces and not service.startswith(("http://", "https://")):
+            raise ConfigError(f"services holds {service!r}: give its IRI, http://...", "services")
+        found.append(spaces[prefix] + local if prefix in spaces else service)
+    return found
 
 
 def form(query: str) -> str:
