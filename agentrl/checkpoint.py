@@ -16,7 +16,8 @@ from agentrl.errors import DataError, boundary
 from agentrl.session import Session
 
 KEEP = 2
-"""Older checkpoints are deleted once a new one is complete."""
+"""Older checkpoints are deleted once a new one is complete; of the first, what training began with,
+the model stays."""
 
 
 def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any]) -> Path:
@@ -36,8 +37,12 @@ def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any
     (draft / "run.yaml").write_text(yaml.safe_dump(session.run.resolved(), sort_keys=False))
     shutil.rmtree(final, ignore_errors=True)
     os.replace(draft, final)
+    first = root / f"step-{0:06d}"
     for old in checkpoints(out)[:-KEEP]:
-        shutil.rmtree(old)
+        if old == first:
+            (old / "learner.pt").unlink(missing_ok=True)
+        else:
+            shutil.rmtree(old)
     return final
 
 

@@ -226,8 +226,10 @@ def test_an_interrupt_leaves_one_line_that_says_how_to_go_on(interrupted):
 def test_an_interrupt_leaves_checkpoints_whole(interrupted):
     out = interrupted[0]
     done = len(rows(out / "metrics.jsonl", "train"))
-    steps = [load_state(path)["step"] for path in checkpoints(out)]
-    assert [path.name for path in checkpoints(out)] == [f"step-{step:06d}" for step in steps]
+    first, *whole = checkpoints(out)
+    steps = [0, *(load_state(path)["step"] for path in whole)]
+    assert [path.name for path in (first, *whole)] == [f"step-{step:06d}" for step in steps]
+    assert (first / "model.safetensors").is_file()
     assert steps[-1] <= done <= steps[-1] + 2
     assert done >= 3
 
