@@ -1,6 +1,7 @@
 """The command line: what people read and what programs parse."""
 
 import json
+from pathlib import Path
 
 import pytest
 from runs import cli, one_line, rows, small, trained
@@ -14,6 +15,13 @@ from agentrl.envs import ENVIRONMENTS
 ENTRY = ["name", "source", "tier", "summary", "parameters"]
 ASKED = {"codistill": ("learner.teacher=somewhere", "algorithm.advantage.alpha=0.1")}
 """What has no default."""
+QUESTIONS = Path(__file__).parent / "envs" / "questions"
+RIVERS = f"endpoint={QUESTIONS}/graph.ttl"
+NEEDED = {
+    "agentrl/Qald-v0": (f"file={QUESTIONS}/qald.json", RIVERS),
+    "agentrl/Lcquad-v0": (f"file={QUESTIONS}/lcquad.json", RIVERS, "graph=dbpedia"),
+}
+"""Environments without defaults for everything, and their settings."""
 ANSWER = ["task", "split", "success", "interval", "n", "seed", "model", "skipped"]
 LONG = "agentrl.algorithms.grpo:GRPO"
 
@@ -122,10 +130,11 @@ def test_check_plays_what_is_trained():
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
 def test_the_oracle_solves_and_the_expert_plays(env):
-    code, printed, _ = cli("play", env, "--player", "oracle", "--seed", 3)
+    settings = NEEDED.get(env, ())
+    code, printed, _ = cli("play", env, *settings, "--player", "oracle", "--seed", 3)
     assert code == 0
     assert printed.splitlines()[-1].startswith("solved, reward 1, ")
-    code, printed, message = cli("play", env, "--player", "expert")
+    code, printed, message = cli("play", env, *settings, "--player", "expert")
     assert (code, message) == (0, "")
     assert "solved, reward" in printed.splitlines()[-1]
 

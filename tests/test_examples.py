@@ -36,15 +36,28 @@ def example(tmp_path, monkeypatch):
 
 
 def test_no_example_is_without_a_test():
-    tested = {"rl_loop_in_one_file", "write_an_algorithm", "write_an_env"}
+    tested = {"own_functions", "rl_loop_in_one_file", "write_an_algorithm", "write_an_env"}
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
 
 
-def test_an_environment_is_fifteen_lines():
-    text = (EXAMPLES / "write_an_env.py").read_text()
+@pytest.mark.parametrize("name", ["own_functions", "write_an_env"])
+def test_an_environment_is_fifteen_lines(name):
+    text = (EXAMPLES / f"{name}.py").read_text()
     (kind,) = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
     lines = text.splitlines()[kind.lineno - 1 : kind.end_lineno]
     assert len([line for line in lines if line.strip()]) <= 15
+
+
+def test_own_functions_are_called_and_trained(example):
+    module = example("own_functions")
+    env = module.Tram(calls="llama_pythonic")
+    _, info = env.reset(options={"task": {"word": "long", "ride": {"start": 2, "end": 5}}})
+    assert [tool["function"]["name"] for tool in info["tools"]] == ["price", "minutes", "stops"]
+    assert env.step("[price(start=2, end=5), minutes(start=2, end=5)]")[0] == "2\n6"
+    assert env.step("6")[-1]["success"]
+    module.SETTINGS["train"] |= {"steps": 1, "eval_tasks": 4}
+    module.SETTINGS["warm_start"] |= {"episodes": 16, "steps": 2}
+    assert module.main()["task"] == "Tram-v0"
 
 
 def test_the_environment_of_the_example_is_learned(example):

@@ -125,49 +125,33 @@ def bfcl(
     _benchmark({"id": "agentrl/Bfcl-v0"} | ({"categories": named} if named else {}), context.params)
 
 
-@app.command()
-def qald(
-    context: typer.Context,
-    file: File,
-    endpoint: Endpoint,
-    overrides: Overrides = None,
-    model: Model = "",
-    language: Language = "en",
-    split: Split = "all",
-    tasks: Tasks = 0,
-    attempts: Attempts = 1,
-    temperature: Temperature = 0.0,
-    seed: Seed = 0,
-    served: Served = None,
-    api_key_env: Key = "OPENAI_API_KEY",
-    out: Out = "runs/qald",
-    json: Json = False,
-) -> None:
-    """QALD-9-plus and QALD-10: questions over a knowledge graph."""
-    graph = {"file": file, "endpoint": _source(endpoint)}
-    _benchmark({"id": "agentrl/Qald-v0", "language": language} | graph, context.params)
+def over_graph(name: str, env: str, about: str) -> None:
+    """Add the command of a benchmark whose questions are a file's and whose graph is anywhere."""
+
+    @app.command(name, help=about)
+    def _(
+        context: typer.Context,
+        file: File,
+        endpoint: Endpoint,
+        overrides: Overrides = None,
+        model: Model = "",
+        language: Language = "en",
+        split: Split = "all",
+        tasks: Tasks = 0,
+        attempts: Attempts = 1,
+        temperature: Temperature = 0.0,
+        seed: Seed = 0,
+        served: Served = None,
+        api_key_env: Key = "OPENAI_API_KEY",
+        out: Out = f"runs/{name}",
+        json: Json = False,
+    ) -> None:
+        graph = {"file": file, "endpoint": _source(endpoint), "language": language}
+        _benchmark({"id": env, **graph}, context.params)
 
 
-@app.command()
-def lcquad(
-    context: typer.Context,
-    file: File,
-    endpoint: Endpoint,
-    overrides: Overrides = None,
-    model: Model = "",
-    split: Split = "all",
-    tasks: Tasks = 0,
-    attempts: Attempts = 1,
-    temperature: Temperature = 0.0,
-    seed: Seed = 0,
-    served: Served = None,
-    api_key_env: Key = "OPENAI_API_KEY",
-    out: Out = "runs/lcquad",
-    json: Json = False,
-) -> None:
-    """LC-QuAD 2.0: questions over Wikidata or DBpedia."""
-    graph = {"file": file, "endpoint": _source(endpoint)}
-    _benchmark({"id": "agentrl/Lcquad-v0"} | graph, context.params)
+over_graph("qald", "agentrl/Qald-v0", "QALD-9-plus and QALD-10: questions over a knowledge graph.")
+over_graph("lcquad", "agentrl/Lcquad-v0", "LC-QuAD 2.0: questions over Wikidata or DBpedia.")
 
 
 def _source(endpoint: str) -> str | list[str]:
