@@ -29,7 +29,7 @@ train: $(VENV)/.train-installed ## a small model learns to query a graph: warm s
 	$(BIN)/agentrl train quickstart seed=$(SEED)
 
 test: $(VENV)/.test-installed ## all tests, without a network
-	$(OFFLINE) $(BIN)/python -m pytest -n auto -m "not service"
+	$(OFFLINE) $(BIN)/python -m pytest -n auto --dist worksteal -m "not service"
 
 env-bfcl: $(OFFICIAL)/.installed ## BFCL's official command line, in an environment of its own: .venv-bfcl
 
@@ -64,7 +64,7 @@ test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty 
 	build/wheel-env/bin/python $(INSTALL) $(BFCL)
 	mkdir -p build/wheel-tests
 	cp -R $(wildcard tests examples docs README.md CONTRIBUTING.md pyproject.toml) build/wheel-tests
-	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto -m "not service"
+	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto --dist worksteal -m "not service"
 
 docs: $(VENV)/.test-installed ## the page of all algorithms, from the code
 	$(BIN)/python tests/catalogue_page.py
