@@ -38,6 +38,7 @@ class Letters:
     """A chat format whose tokens are letters."""
 
     end_ids = frozenset({0})
+    call_format = "plain"
 
     def opening(self, messages, tools=()):
         return Dialogue(messages=tuple(messages), spans=self._written(messages))
