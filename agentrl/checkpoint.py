@@ -81,9 +81,12 @@ def checkpoints(out: Path) -> list[Path]:
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
     """The state beside a checkpoint's weights. Raises: DataError, naming the broken file."""
-    state: dict[str, Any] = _read(checkpoint / "state.json", _entries)
-    state["learner"] = _read(checkpoint / "learner.pt", _tensors)
-    return state
+    return load_entries(checkpoint) | {"learner": _read(checkpoint / "learner.pt", _tensors)}
+
+
+def load_entries(checkpoint: Path) -> dict[str, Any]:
+    """The state without the learner's tensors, which the first checkpoint loses. Raises: DataError."""
+    return _read(checkpoint / "state.json", _entries)
 
 
 def _entries(path: Path) -> dict[str, Any]:

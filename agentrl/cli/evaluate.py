@@ -62,13 +62,13 @@ def session(run: Run, path: str | None, player: str) -> Session:
 
 def _remembered(run: Run, checkpoint: Path) -> Strategy:
     """How the checkpoint's run is tested: with the prompt that it trained, if it trained one."""
-    from agentrl.checkpoint import load_state
+    from agentrl.checkpoint import load_entries
     from agentrl.train import tested_as
 
     record = run.algorithm.started()
     if (checkpoint / "state.json").is_file():
         record.load_state_dict(
-            {"strategy": load_state(checkpoint)["algorithm"].get("strategy", {})}
+            {"strategy": load_entries(checkpoint)["algorithm"].get("strategy", {})}
         )
     return tested_as(record)
 
