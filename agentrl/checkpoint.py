@@ -85,7 +85,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 
 
 def load_entries(checkpoint: Path) -> dict[str, Any]:
-    """The state without the learner's tensors, which the first checkpoint loses. Raises: DataError."""
+    """The state without the tensors, which the first checkpoint loses. Raises: DataError."""
     return _read(checkpoint / "state.json", _entries)
 
 
