@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from agentrl.algorithms import corpo
 from agentrl.cli.main import app
+from agentrl.types import ToolCall
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -53,6 +54,16 @@ def test_the_environment_of_the_readme_trains(tmp_path, monkeypatch):
         code = code.replace(long, short)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
     assert (tmp_path / "runs/first/summary.json").is_file()
+
+
+def test_the_tools_of_the_readme_are_called():
+    code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[1]
+    names = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)
+    env = names["Shop"]()
+    env.reset(options={"task": {"wish": "tea"}})
+    assert env.step(env.write([ToolCall("add", {"item": "tea"})]))[0] == "tea is in the basket"
+    assert env.step("done")[-1]["success"]
 
 
 def test_the_commands_of_the_readme_parse():
