@@ -124,7 +124,7 @@ def judged(
 ) -> Iterator[Finding]:
     """A finding per requirement: missing, another version, not importable, or fine."""
     present = [n for n in needs if canonicalize_name(n.name) in installed]
-    broken = import_errors([module_of(need.name) for need in present])
+    broken = import_errors([module_of(n.name) for n in present if not is_program(n.name)])
     for need in needs:
         what, version = before + need.name, installed.get(canonicalize_name(need.name))
         error = broken.get(module_of(need.name))
@@ -150,6 +150,12 @@ def modules() -> dict[str, list[str]]:
         for name in of:
             found.setdefault(canonicalize_name(name), []).append(module)
     return found
+
+
+def is_program(name: str) -> bool:
+    """Whether a distribution holds programs alone, and no module that could be imported."""
+    files = [str(file) for file in metadata.files(name) or ()]
+    return bool(files) and all(".dist-info" in file or file.startswith("..") for file in files)
 
 
 def module_of(name: str) -> str:

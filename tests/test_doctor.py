@@ -37,6 +37,17 @@ BAD = {
 # What is installed
 
 
+def test_a_distribution_of_programs_alone_is_not_imported(tmp_path, monkeypatch):
+    folder = tmp_path / "enginebinary-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: enginebinary\nVersion: 1.0\n")
+    (folder / "RECORD").write_text("../../../bin/engine,,\nenginebinary-1.0.dist-info/METADATA,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    needs, installed = [Requirement("enginebinary>=1")], {"enginebinary": "1.0"}
+    (finding,) = judged(needs, installed, Level.BROKEN)
+    assert finding.level is Level.OK
+
+
 def test_what_fits_together_is_no_finding():
     assert not list(clashes(GOOD))
     assert not list(clashes({**GOOD, "torchvision": "0.28.0+cpu"}))
