@@ -27,7 +27,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import registry
 
-from agentrl.errors import ConfigError, DataError, EnvError, suggestion
+from agentrl.errors import ConfigError, DataError, EmptySplitError, EnvError, suggestion
 from agentrl.types import Group, Message, Parse, Task
 
 MAX_CHARS = 1 << 20
@@ -171,7 +171,7 @@ class TextEnv(gymnasium.Env[str, str]):
             if task.split == split:
                 found.setdefault(task.id, task)
         if not found:
-            raise DataError(
+            raise EmptySplitError(
                 f"{self.id} has no task in the split {split!r}: new_task drew 1,000 of the other; "
                 "let it draw from more tasks"
             )

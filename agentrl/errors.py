@@ -4,6 +4,7 @@
     |-- ConfigError     a key, value or combination that cannot run; before any model is loaded
     |   `-- MissingDependencyError    a package that an extra or a Make target installs
     |-- DataError       a file, task or checkpoint that is not what it should be
+    |   `-- EmptySplitError    a split without tasks
     |-- EnvError        an environment raised, hung or answered nonsense
     |   `-- ToolError   a tool that an environment uses did
     |       `-- ToolInputError    it refuses a call: an observation
@@ -46,6 +47,10 @@ class MissingDependencyError(ConfigError):
 
 class DataError(AgentRLError):
     """A file, a task or a checkpoint that is not what it should be."""
+
+
+class EmptySplitError(DataError):
+    """An environment has no task in a split; a small pool may have them all in the other one."""
 
 
 class EnvError(AgentRLError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from agentrl.backends.http.endpoint import SCHEME
 from agentrl.cli.measure import (
     Question,
     Serving,
@@ -63,7 +64,7 @@ def benchmark(
         raise ConfigError(
             "--model is missing: give oracle, expert, null, a folder, or openai:URL#NAME"
         )
-    run = benchmark_run(env, overrides, "" if model.startswith("openai:") else model)
+    run = benchmark_run(env, overrides, "" if model.startswith(SCHEME) else model)
     far = remote(run, model, serving, player)
     folder = _folder(out)
     with far or _local(run, player) as live:

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from agentrl.backends.http.endpoint import SCHEME
+from agentrl.backends.scripted import SCRIPTS
 from agentrl.config import Run
 from agentrl.env import SPLITS, TextEnv
-from agentrl.errors import ConfigError, DataError
+from agentrl.errors import ConfigError, EmptySplitError
 from agentrl.protocols import Choice
 from agentrl.yamlfile import apply_override
 
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
     from agentrl.session import Session
     from agentrl.types import Group, Task
 
-PLAYERS = ("policy", "oracle", "expert", "null")
-SERVED = "openai:"
-"""What the address of a served model begins with."""
+PLAYERS = ("policy", *SCRIPTS)
 EVERY = 2**62
 """More tasks than any finite pool has."""
 
@@ -53,10 +53,8 @@ def _split(env: TextEnv, split: str, seed: int) -> list[Task]:
     """A split's tasks; a small pool may have none in one of them."""
     try:
         return env.tasks(split, EVERY, seed)
-    except DataError as error:  # the other split may hold them all
-        if "has no task in the split" in str(error):
-            return []
-        raise
+    except EmptySplitError:  # the other split may hold them all
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,7 @@ def seated(model: str, player: Literal["policy"] | str) -> tuple[str, str]:
     """Model and player, where a script may be named as either. Raises: ConfigError."""
     if player not in PLAYERS:
         raise ConfigError(f"unknown player {player!r}: choose {', '.join(PLAYERS)}")
-    if model in PLAYERS[1:]:
+    if model in SCRIPTS:
         if player not in ("policy", model):
             raise ConfigError(f"--model {model} and --player {player}: leave out one of the two")
         return "", model
@@ -81,7 +79,7 @@ def seated(model: str, player: Literal["policy"] | str) -> tuple[str, str]:
 
 def remote(run: Run, model: str, serving: Serving, player: str) -> Remote | None:
     """The run with a served model, None for any other. Raises: ConfigError."""
-    if not model.startswith(SERVED):
+    if not model.startswith(SCHEME):
         if serving.endpoint:
             raise ConfigError("--served tells how a served model is asked: give --model openai:URL")
         return None
@@ -132,7 +130,6 @@ def measured(
 
 
 def _cast(live: Session | Scripted, player: str, temperature: float) -> Cast:
-    from agentrl.backends.scripted import SCRIPTS
     from agentrl.rollout import seated
 
     if player == "policy":

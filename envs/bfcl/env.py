@@ -28,7 +28,7 @@ from agentrl.envs.bfcl.report import scores
 from agentrl.envs.bfcl.results import Result, as_result, export
 from agentrl.envs.bfcl.schemas import arguments, hinted, schema
 from agentrl.envs.bfcl.services import FAILED
-from agentrl.errors import ConfigError, DataError
+from agentrl.errors import ConfigError, DataError, EmptySplitError
 from agentrl.functions import Tool
 from agentrl.toolenv import Listing, Outcome, ToolEnv
 from agentrl.types import Group, Parse, Task, ToolCall
@@ -122,7 +122,9 @@ class Bfcl(ToolEnv):
                 self._pool[task.split].append(task)
         found = self._pool[split]
         if not found:
-            raise DataError(f"{self.id} has no task in the split {split!r} of {self.categories}")
+            raise EmptySplitError(
+                f"{self.id} has no task in the split {split!r} of {self.categories}"
+            )
         order = np.random.default_rng(seed).permutation(len(found))
         return [found[place] for place in order[:count]]
 

@@ -22,7 +22,7 @@ from agentrl.envs.sparql.pool import Basis, Choice, Pool, Rule, pool
 from agentrl.envs.sparql.questions import Graph, Reading, Wording, lcquad, qald
 from agentrl.envs.sparql.said import NONE, shown
 from agentrl.envs.sparql.terms import TERM
-from agentrl.errors import ConfigError, DataError
+from agentrl.errors import ConfigError, DataError, EmptySplitError
 from agentrl.tools.sparql import DBPEDIA, WIKIDATA, Result, SparqlClient, connect
 from agentrl.types import Group, Task
 
@@ -95,7 +95,7 @@ class Benchmark(GraphEnv):
         check_split(split)
         found = _tasks(self.pool, self.id)[split]
         if not found:
-            raise DataError(
+            raise EmptySplitError(
                 f"{self.id} has no task in the split {split!r}: {self.file} has "
                 f"{len(self.pool.asked)} questions to ask, all in the other"
             )

@@ -21,7 +21,7 @@ from agentrl.envs.sparql.graph import (
 )
 from agentrl.envs.sparql.graph_env import THINK_FIRST, Action, GraphEnv
 from agentrl.envs.sparql.observe import show
-from agentrl.errors import ConfigError, DataError
+from agentrl.errors import ConfigError, EmptySplitError
 from agentrl.tools.sparql import SparqlClient, SparqlStore, shorten
 from agentrl.types import Task
 
@@ -96,7 +96,7 @@ class Sparql(GraphEnv):
         check_split(split)
         pool = _pools(self.graph, self.hops, self.id)[split]
         if not pool:
-            raise DataError(
+            raise EmptySplitError(
                 f"{self.id} has no task in the split {split!r}: raise env.triples "
                 f"or let env.hops hold more than {list(self.hops)}"
             )
