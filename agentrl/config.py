@@ -4,6 +4,7 @@
     model       `tiny`, or a path, with its loader's arguments
     engine      what samples: `hf`, `vllm` or `server`
     chat        how the model writes conversations: chat.TemplateChat
+    agent       a name in agents.AGENTS, with its arguments
     algorithm   a name, or a record with changed slots
     warm_start  warmstart.warm_start, or null
     rollout     rollout.Plan            limits   agents.chat.Limits
@@ -21,6 +22,7 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from agentrl.agents import AGENTS
 from agentrl.agents.chat import Limits
 from agentrl.algorithms import algorithm as named_algorithm
 from agentrl.algorithms.base import Algorithm, Part, part
@@ -32,7 +34,7 @@ from agentrl.slots import SLOTS, about, described, keyed, mapping, named, slot_p
 from agentrl.yamlfile import locate, plain, read_tree
 
 SECTIONS = (
-    *("env", "model", "engine", "chat", "algorithm"),
+    *("env", "model", "engine", "chat", "agent", "algorithm"),
     *("rollout", "limits", "learner", "train", "warm_start"),
 )
 SCALARS = ("seed", "out", "threads")
@@ -65,6 +67,8 @@ class Run:
     engine_name: str
     engine: Part
     chat: Part
+    agent_name: str
+    agent: Part
     algorithm_name: str
     algorithm: Algorithm
     rollout: Part
@@ -93,6 +97,7 @@ class Run:
             "model": {"name": self.model_name, **plain(self.model.settings)},
             "engine": {"name": self.engine_name, **plain(self.engine.settings)},
             "chat": plain(self.chat.settings),
+            "agent": {"name": self.agent_name, **plain(self.agent.settings)},
             "warm_start": self.warm_start and plain(self.warm_start.settings),
             "algorithm": {"name": self.algorithm_name, **slots},
             **{name: plain(section.settings) for name, section in sections.items()},
@@ -125,7 +130,11 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         raise ConfigError("env is missing: name an environment, for example agentrl/Sparql-v0")
     env_id, env = _env(tree["env"])
     model_name, model = _model(tree.get("model", "tiny"))
-    engine_name, engine = _engine(tree.get("engine", "hf"))
+    engines = _entry("agentrl.backends.engines:ENGINES")
+    engine_name, engine = _choice("engine", tree.get("engine", {}), engines)
+    agent_name, agent = _choice("agent", tree.get("agent", {}), AGENTS)
+    with keyed("agent"):
+        agent(Limits())  # its own constructor knows what cannot be
     algorithm_name, algorithm = build_algorithm(tree.get("algorithm", "grpo"))
     warm, imitate = tree.get("warm_start"), _entry("agentrl.warmstart:warm_start")
     run = Run(
@@ -136,6 +145,8 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         engine_name=engine_name,
         engine=engine,
         chat=_section("chat", tree.get("chat"), _entry("agentrl.chat:TemplateChat")),
+        agent_name=agent_name,
+        agent=agent,
         algorithm_name=algorithm_name,
         algorithm=algorithm,
         rollout=_section("rollout", tree.get("rollout"), Plan),
@@ -175,14 +186,17 @@ def _model(value: Any) -> tuple[str, Part]:
         return str(name), part(_entry(f"agentrl.backends.load:{source}"), **arguments)
 
 
-def _engine(value: Any) -> tuple[str, Part]:
-    arguments = named("engine", value)
-    engines = _entry("agentrl.backends.engines:ENGINES")
-    name = text("engine", arguments.pop("name", "hf"))
-    with keyed("engine"):
-        if name not in engines:
-            raise ConfigError(f"unknown engine {name!r}: {suggestion(name, list(engines))}", "name")
-        return name, part(engines[name], **arguments)
+def _choice(section: str, value: Any, known: Mapping[str, Any]) -> tuple[str, Part]:
+    """One of several components by its `name`, by default the first."""
+    arguments = named(section, value)
+    name = text(section, arguments.pop("name", next(iter(known))))
+    with keyed(section):
+        if name not in known:
+            raise ConfigError(
+                f"unknown {section} {name!r}: {suggestion(name, list(known))}", "name"
+            )
+        found = known[name]
+        return name, part(_entry(found) if isinstance(found, str) else found, **arguments)
 
 
 def build_algorithm(value: Any) -> tuple[str, Algorithm]:

@@ -17,6 +17,7 @@ starts, demonstrations and the conformance suite use them.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,35 +25,13 @@ from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.envs.registration import registry
 
 from agentrl.errors import ConfigError, DataError, EmptySplitError, EnvError, suggestion
+from agentrl.spaces import MAX_CHARS, NaturalText
 from agentrl.types import Group, Message, Parse, Task
 
-MAX_CHARS = 1 << 20
 SPLITS = ("train", "test")
-SAMPLE_ALPHABET = (
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 \n.,:;?!<>{}()[]='\"é中"
-)
-
-
-class NaturalText(spaces.Text):
-    """A Gymnasium text space of every string up to a length, unicode and line breaks included."""
-
-    def __init__(self, max_length: int = MAX_CHARS, seed: int | None = None) -> None:
-        super().__init__(max_length=max_length, min_length=0, charset=SAMPLE_ALPHABET, seed=seed)
-
-    def contains(self, x: Any) -> bool:
-        """Whether `x` is a string no longer than `max_length`."""
-        return isinstance(x, str) and len(x) <= self.max_length
-
-    def sample(self, mask: Any = None, probability: Any = None) -> str:
-        """A random string of at most 64 characters; masks make no sense here and are refused."""
-        if mask is not None or probability is not None:
-            raise ValueError("NaturalText.sample takes no mask")
-        length = int(self.np_random.integers(0, 64))
-        return "".join(self.np_random.choice(list(SAMPLE_ALPHABET), size=length))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +68,14 @@ class TextEnv(gymnasium.Env[str, str]):
     """Turn at which the environment truncates."""
     reward_weights: Mapping[str, float] | None = None
     """Weight of each named part in the reward, 0 for those not listed; None sums all parts."""
+    reward_range: tuple[float, float] = (-math.inf, math.inf)
+    """Least and greatest sum of one episode's rewards; the oracle earns the greatest."""
+    observation_chars: int = MAX_CHARS
+    """Length of the longest observation, in characters."""
+    pickles: bool = True
+    """Whether a copy made by pickle in the middle of an episode goes on like the original."""
+    mends: ClassVar[bool] = False
+    """Whether it wraps another library's environment and repairs it, unless `mend=False`."""
 
     def __init__(self, *, render_mode: str | None = None) -> None:
         self.render_mode = render_mode
@@ -97,6 +84,7 @@ class TextEnv(gymnasium.Env[str, str]):
         self.data: Mapping[str, Any] = {}
         self.turn = 0
         self._screen = ""
+        self._over = True
 
     # ---- what a subclass says ----
 
@@ -129,8 +117,23 @@ class TextEnv(gymnasium.Env[str, str]):
         """
         return {"solution": [self.oracle()]}
 
+    def kind(self, task: Task) -> str:
+        """What metrics tell apart, for example a level; empty where all tasks are alike."""
+        return ""
+
     def corpus(self) -> Iterable[str]:
         """Texts whose words a tokenizer made for this environment should know, beyond its play."""
+        return ()
+
+    # ---- what the conformance suite asks ----
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Small instances to check: name -> arguments; one that cannot be made here says why."""
+        return {"": {}}
+
+    def secrets(self) -> Sequence[str]:
+        """Texts of the task just begun that no observation may hold before success."""
         return ()
 
     # ---- what benchmarks add ----
@@ -191,18 +194,22 @@ class TextEnv(gymnasium.Env[str, str]):
         self.data = task.data if isinstance(task, Task) else task or self.new_task(self.np_random)
         self.turn = 0
         self._screen = self.begin(self.data)
+        self._over = False
         return self._screen, {"system": self.system_prompt}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take one text; the info holds `parts`, `success` and `parse`."""
+        """Take one text; the info holds `parts`, `success` and `parse`. Raises: EnvError."""
         if not isinstance(action, str):
             raise EnvError(f"{self.id}.step takes a text, not {action!r}")
+        if self._over:
+            raise EnvError(f"{self.id}.step({action!r:.40}): no episode is being played; reset it")
         self.turn += 1
         reply = self.act(action)
         parts = dict(reply.parts)
         if reply.success:
             parts.setdefault("solved", 1.0)
         truncated = not reply.done and self.turn >= self.max_turns
+        self._over = reply.done or truncated
         self._screen = reply.text
         info = {"parts": parts, "success": reply.success, "parse": reply.parse}
         if reply.answer is not None:
@@ -220,6 +227,10 @@ class TextEnv(gymnasium.Env[str, str]):
     def render(self) -> str:
         """The last observation."""
         return self._screen
+
+    def close(self) -> None:
+        """End the episode; closing again changes nothing, and `reset` begins another."""
+        self._over = True
 
 
 def check_split(split: str) -> None:

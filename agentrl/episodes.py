@@ -89,6 +89,7 @@ def turn_record(before: Turn | None, turn: Turn) -> Row:
         "parse": turn.parse.value,
         "reply": turn.reply,
         "trained": turn.trained,
+        **({} if turn.state is None else {"state": turn.state}),
         "follows": follows,
         "context": _spans(new),
         **({} if replaced is None else {"train_context": _spans(replaced)}),
@@ -212,6 +213,7 @@ def read_turn(before: Turn | None, row: Mapping[str, Any]) -> Turn:
         reply=row["reply"],
         parse=Parse(row["parse"]),
         trained=row["trained"],
+        state=row.get("state"),
         train_spans=None if replaced is None else _read_spans(replaced),
     )
 

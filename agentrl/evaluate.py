@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentrl.types import Group, Task, Trajectory
+from agentrl.types import Episode, Group, Task, Trajectory
 
 Z95 = 1.959963984540054
 
@@ -29,6 +29,8 @@ class Evaluation:
     seconds: float
     parts: dict[str, float] = field(default_factory=dict)
     """Mean of each named reward part over attempts, whatever its weight."""
+    kinds: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Kind of task -> `success` and `n`, where the environment tells kinds apart."""
 
     @property
     def n(self) -> int:
@@ -56,6 +58,7 @@ class Evaluation:
             "tokens": self.tokens,
             "seconds": self.seconds,
             "parts": self.parts,
+            **({"kinds": self.kinds} if self.kinds else {}),
         }
 
 
@@ -64,8 +67,9 @@ def evaluate(
     tasks: Sequence[Task],
     *,
     attempts: int = 1,
+    kind: Callable[[Task], str] | None = None,
 ) -> Evaluation:
-    """Attempt every task `attempts` times with `play(tasks, attempts)`."""
+    """Attempt tasks `attempts` times each with `play(tasks, attempts)`; `kind` tells them apart."""
     import time
 
     started = time.perf_counter()
@@ -83,7 +87,25 @@ def evaluate(
         tokens=sum(episode.num_tokens for episode in episodes) / count,
         seconds=time.perf_counter() - started,
         parts=mean_parts(episodes),
+        kinds={
+            name: {"success": mean([e.main.success for e in found]), "n": len(tasks)}
+            for name, (tasks, found) in by_kind(groups, kind).items()
+        },
     )
+
+
+def by_kind(
+    groups: Sequence[Group], kind: Callable[[Task], str] | None
+) -> dict[str, tuple[set[str], list[Episode]]]:
+    """Kind -> its tasks' ids and the live episodes at them; empty where nothing has a kind."""
+    found: dict[str, tuple[set[str], list[Episode]]] = {}
+    for group in groups:
+        name = kind(group.task) if kind is not None else ""
+        if name and group.live:
+            tasks, episodes = found.setdefault(name, (set(), []))
+            tasks.add(group.task.id)
+            episodes.extend(group.live)
+    return dict(sorted(found.items()))
 
 
 def mean_parts(episodes: Sequence[Trajectory]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from agentrl.types import Completion, Episode, Floats, Group, Message, Sampling, Span, Task, Turn
 
@@ -114,6 +114,14 @@ class Player(Protocol):
 
     async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
         """Sample the next completion of this episode."""
+
+
+@runtime_checkable
+class Reciter(Protocol):
+    """A player that reads from a script, so an agent answers its own questions itself."""
+
+    async def recite(self, text: str, max_tokens: int) -> Completion:
+        """This text as a completion."""
 
 
 class Stage(Protocol):

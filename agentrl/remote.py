@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from agentrl.agents.chat import ChatAgent, Limits
+from agentrl.agents.chat import Limits
 from agentrl.backends.http.textchat import TextChat
 from agentrl.direction import first_messages
 from agentrl.errors import EnvError
@@ -36,7 +36,7 @@ class Scripted:
         self.env = run.make_env()
         self.tested: Strategy = independent
         self.pool = EnvPool(run.make_env, plan.deadline_seconds)
-        agent = ChatAgent(UNLIMITED)
+        agent = run.agent(UNLIMITED)
         self.rollout = Rollout(pool=self.pool, agent=agent, concurrency=plan.concurrency)
 
     def play(
@@ -86,7 +86,7 @@ class Remote(Scripted):
         self.chat = policy.chat
         limits = replace(run.limits(), episode_seconds=math.inf)
         self.rollout = Rollout(
-            pool=self.pool, agent=ChatAgent(limits), concurrency=policy.endpoint.concurrency
+            pool=self.pool, agent=run.agent(limits), concurrency=policy.endpoint.concurrency
         )
 
     async def _groups(

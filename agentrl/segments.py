@@ -14,7 +14,14 @@ import torch
 from agentrl.advantages import live_episodes
 from agentrl.algorithms.base import needs
 from agentrl.table import Table
-from agentrl.types import Finish, Group
+from agentrl.types import Finish, Group, Trajectory
+
+
+def anchors(trajectory: Trajectory) -> list[str | None]:
+    """Each turn's state; None is the task's beginning."""
+    replies = [None, *(turn.reply for turn in trajectory.turns)]
+    pairs = zip(trajectory.turns, replies, strict=False)
+    return [reply if turn.state is None else turn.state for turn, reply in pairs]
 
 
 def by_turn(table: Table, groups: Sequence[Group]) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers.utils import logging as transformers_logging
 
-from agentrl.agents.chat import ChatAgent, Limits
+from agentrl.agents.chat import Limits
 from agentrl.backends.scripted import expert
 from agentrl.config import Run, Schedule
 from agentrl.evaluate import Evaluation, evaluate
@@ -49,7 +49,7 @@ class Session:
         fits = min(limits.context_tokens, self.policy.window)
         limits = replace(limits, context_tokens=fits)
         self.rollout = Rollout(
-            pool=self.pool, agent=ChatAgent(limits), concurrency=self.plan.concurrency
+            pool=self.pool, agent=run.agent(limits), concurrency=self.plan.concurrency
         )
         self.tested: Strategy = independent
         """How evaluations play: methods that train a prompt are tested with it."""
@@ -124,7 +124,7 @@ class Session:
             seed = EVAL_SEED + self.run.seed
             return self.play(choices, cast, seed, strategy=self.tested)
 
-        return evaluate(play, tasks, attempts=attempts)
+        return evaluate(play, tasks, attempts=attempts, kind=self.env.kind)
 
     def token_text(self, token: int) -> str:
         """One token as text."""

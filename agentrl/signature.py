@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from agentrl.errors import ConfigError
+from agentrl.errors import ConfigError, suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,23 @@ def base_parameters(owner: type) -> dict[str, Parameter]:
     """The arguments of the constructor that a class's own constructor hands `**rest` to."""
     makers = [kind for kind in owner.__mro__ if "__init__" in vars(kind) and kind is not object]
     return parameters(makers[1]) if len(makers) > 1 else {}
+
+
+def checked_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments for a component, their values as its signature has them.
+
+    Raises:
+        ConfigError: an unknown name (with the closest known one) or a value of the wrong type.
+    """
+    known, checked = parameters(function), {}
+    for name, value in arguments.items():
+        if name not in known:
+            raise ConfigError(
+                f"unknown key {name!r} for {function.__name__}: {suggestion(name, list(known))}",
+                name,
+            )
+        checked[name] = checked_value(known[name], value, function.__name__)
+    return checked
 
 
 def checked_value(parameter: Parameter, value: Any, owner: str) -> Any:

@@ -7,7 +7,7 @@ sample tasks -> roll out groups -> credit -> drop groups without signal -> weigh
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from agentrl.algorithms.base import Algorithm
 from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside, writable
 from agentrl.config import Run
 from agentrl.errors import DataError, PolicyError, boundary
-from agentrl.evaluate import mean_parts
+from agentrl.evaluate import by_kind, mean, mean_parts
 from agentrl.learner import Learner, Metrics
 from agentrl.protocols import Strategy
 from agentrl.record import Recorder
@@ -27,7 +27,7 @@ from agentrl.report import Report
 from agentrl.session import Session
 from agentrl.strategies import independent
 from agentrl.table import Table, build_table
-from agentrl.types import Group, Status
+from agentrl.types import Group, Status, Task
 
 
 def run_training(
@@ -111,7 +111,7 @@ class Trainer:
         started = time.perf_counter()
         groups, refused = self.collect()
         played = time.perf_counter()
-        metrics = describe([*groups, *refused], played - started)
+        metrics = describe([*groups, *refused], played - started, self.session.env.kind)
         metrics["train/groups_refused"] = float(len(refused))
         metrics |= self.learn(groups)
         learned = time.perf_counter()
@@ -211,8 +211,10 @@ def with_signal(table: Table, algorithm: Algorithm) -> Table:
     return table.select_groups(signal > 0)
 
 
-def describe(groups: Sequence[Group], seconds: float) -> Metrics:
-    """What was played: outcomes, lengths, endings, speeds."""
+def describe(
+    groups: Sequence[Group], seconds: float, kind: Callable[[Task], str] | None = None
+) -> Metrics:
+    """What was played: outcomes, lengths, endings, speeds; `kind` tells tasks apart."""
     played = [episode for group in groups for episode in group.episodes]
     episodes = [episode.main for episode in played]
     own = [e.main for e in played if not e.hint and not e.main.status.failed]
@@ -236,4 +238,16 @@ def describe(groups: Sequence[Group], seconds: float) -> Metrics:
         "speed/generation": tokens / seconds,
         "speed/environment": len(turns) / max(1e-9, inside),
         **{f"part/{name}": value for name, value in mean_parts(live).items()},
+        **of_kinds(groups, kind),
     }
+
+
+def of_kinds(groups: Sequence[Group], kind: Callable[[Task], str] | None) -> Metrics:
+    """Success, reward and episodes of every kind of task."""
+    metrics: Metrics = {}
+    for name, (_, episodes) in by_kind(groups, kind).items():
+        own = [episode.main for episode in episodes if not episode.hint]
+        metrics[f"kind/{name}/success"] = mean([trajectory.success for trajectory in own])
+        metrics[f"kind/{name}/reward"] = mean([trajectory.reward for trajectory in own])
+        metrics[f"kind/{name}/episodes"] = float(len(episodes))
+    return metrics

@@ -120,8 +120,9 @@ class Task:
 
     @property
     def split(self) -> str:
-        """`test` for one identity in eight, else `train`: the split no seed or order can change."""
-        return "test" if int(self.id[:8], 16) % 8 == 0 else "train"
+        """What the data names as its `split`, else `test` for one identity in eight, or `train`."""
+        drawn = "test" if int(self.id[:8], 16) % 8 == 0 else "train"
+        return str(self.data.get("split", drawn))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,8 +138,7 @@ class Sampling:
     """How one completion is drawn."""
 
     temperature: float = 1.0
-    """Of the softmax; 0 is greedy. Log-probs are of the tempered distribution (untempered when
-    greedy)."""
+    """Of the softmax; 0 is greedy. Log-probs are tempered too, unless greedy."""
     max_tokens: int = 256
     """Completion length at which `Finish.LENGTH` ends it."""
     seed: int = 0
@@ -201,6 +201,8 @@ class Turn:
     change."""
     trained: bool = True
     """Whether its tokens are rows; a branch's copy of a turn that has rows elsewhere is context."""
+    state: str | None = None
+    """What it was sampled in, where that is not the reply before it: equal states are compared."""
 
     @property
     def context(self) -> tuple[Span, ...]:
@@ -253,8 +255,7 @@ class Episode:
     hint: int = 0
     """Strength of the help it was given, 0 for none: a hinted success is no success of its own."""
     off_policy: bool = False
-    """Whether it is trained under another distribution than it was sampled from: the ratio's
-    denominator is then the sampler's log-prob."""
+    """Whether it is trained under another distribution: ratios are then to the sampler's."""
     values: Mapping[int, float] = field(default_factory=dict)
     """What a strategy estimated for the main trajectory: keys are places among its sampled tokens,
     -1 the prompt; what the numbers are, the strategy's own advantage knows."""

@@ -12,10 +12,14 @@ ENVIRONMENTS = {
     "agentrl/CallStep-v0": "agentrl.envs.functions:CallStep",
     "agentrl/Echo-v0": "agentrl.envs.echo:Echo",
     "agentrl/Lcquad-v0": "agentrl.envs.sparql.benchmark:Lcquad",
+    "agentrl/Mcp-v0": "agentrl.envs.adapters.mcp:Mcp",
+    "agentrl/Mixture-v0": "agentrl.envs.mixture:Mixture",
     "agentrl/Office-v0": "agentrl.envs.functions:Office",
+    "agentrl/OpenEnv-v0": "agentrl.envs.adapters.openenv:OpenEnv",
     "agentrl/Qald-v0": "agentrl.envs.sparql.benchmark:Qald",
     "agentrl/Sparql-v0": "agentrl.envs.sparql:Sparql",
     "agentrl/Sudoku-v0": "agentrl.envs.sudoku:Sudoku",
+    "agentrl/Verifiers-v0": "agentrl.envs.adapters.verifiers:Verifiers",
 }
 
 

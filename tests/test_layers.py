@@ -20,7 +20,7 @@ LAYERS = (
     {"errors", "types", "protocols", "signature", "background", "functions"},
     {
         *("parsing", "calls", "template", "chat", "env", "toolenv", "rewards"),
-        *("keeps", "answers", "conformance"),
+        *("keeps", "answers", "conformance", "spaces"),
     },
     {"direction", "rollout", "stage", "agents", "samples", "table"},
     {
@@ -61,7 +61,7 @@ ALLOWED = {
     "tools": {"types", "errors", "functions", "background", "tools"},
     "envs": {
         *("env", "toolenv", "functions", "types", "parsing", "calls", "rewards", "errors"),
-        *("tools", "envs"),
+        *("signature", "tools", "envs"),
     },
     "configs": set(),
 }

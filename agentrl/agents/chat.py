@@ -1,16 +1,20 @@
-"""The plain agent: one conversation between a policy and an environment, turn by turn."""
+"""The plain agent: one conversation between a policy and an environment, turn by turn.
+
+What the policy reads before each turn is its `Memory`: here everything so far. Other agents differ
+in their memory alone (`memory.py`, `stepwise.py`).
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentrl.direction import first_messages
 from agentrl.errors import ContextOverflowError, EnvError, PolicyError
-from agentrl.protocols import Player, Stage
+from agentrl.protocols import Chat, Player, Reciter, Stage
 from agentrl.rollout import failure_status
 from agentrl.types import (
     Completion,
@@ -24,6 +28,9 @@ from agentrl.types import (
     Trajectory,
     Turn,
 )
+
+if TYPE_CHECKING:
+    from agentrl.chat import Dialogue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +70,50 @@ class Ending(NamedTuple):
         return cls(bool(info.get("success")), None if answer is None else str(answer))
 
 
+class Exchange(NamedTuple):
+    """One turn with the environment: what was said, and what came back."""
+
+    completion: Completion
+    text: str
+    """The environment's observation."""
+    info: Mapping[str, Any]
+
+    def continued(self, chat: Chat, dialogue: Dialogue, question: str = "") -> Dialogue:
+        """The dialogue after it, in the ids that were sampled; `question` ends the reply."""
+        before = replace(dialogue, spans=(*dialogue.spans, *self.completion.head))
+        heard = asking(replies(self.text, self.info), question)
+        return chat.follow(before, self.completion, heard)
+
+
+class Memory:
+    """What the policy reads next: here the whole conversation."""
+
+    question = ""
+    """What the memory asks the policy itself before the next turn; empty if nothing."""
+
+    def __init__(self, chat: Chat, text: str, info: Mapping[str, Any]) -> None:
+        self.chat = chat
+        self.first = first_messages(text, info)
+        self.tools = info.get("tools", ())
+        self.dialogue = chat.opening(self.first, self.tools)
+
+    def take(self, exchange: Exchange) -> None:
+        """Go on behind a turn with the environment."""
+        self.dialogue = exchange.continued(self.chat, self.dialogue)
+
+    def answered(self, text: str) -> None:
+        """Take what the policy said to `question`."""
+
+    def recited(self) -> str:
+        """An answer to `question` for players that only read from a script."""
+        return ""
+
+
 class ChatAgent:
     """Plays the conversation until the environment ends it or a limit does."""
+
+    memory: Callable[[Chat, str, Mapping[str, Any]], Memory] = Memory
+    """Makes the memory of an episode from its first observation."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -97,29 +146,52 @@ class ChatAgent:
         self, task: Task, stage: Stage, player: Player, turns: list[Turn], started: float
     ) -> tuple[Status, Ending]:
         text, info = await stage.reset(task, player.chat.call_format)
-        dialogue = player.chat.opening(first_messages(text, info), info.get("tools", ()))
+        memory, state = self.memory(player.chat, text, info), info.get("state")
         while time.perf_counter() - started < self.limits.episode_seconds:
+            dialogue = memory.dialogue
             sampled = sum(turn.completion.num_tokens for turn in turns)
             room, limit = self.limits.room(player.chat.length(dialogue.spans), sampled)
             if room <= 0:
                 return limit, Ending()
-            completion = await player.complete(dialogue.spans, room)
+            completion = await _say(player, memory, room)
             spans = (*dialogue.spans, *completion.head)
             if completion.finish is not Finish.STOP and limit is not Status.COMPLETED:
-                turns.append(Turn(spans=spans, completion=completion))
+                turns.append(Turn(spans=spans, completion=completion, state=state))
                 return limit, Ending()
-            reply, reward, terminated, truncated, info = await stage.step(completion.text)
-            turns.append(_turn(spans, completion, reward, reply, info))
+            if memory.question:
+                turns.append(Turn(spans=spans, completion=completion, state=memory.question))
+                memory.answered(completion.text)
+                state = info.get("state", text)
+                continue
+            text, reward, terminated, truncated, info = await stage.step(completion.text)
+            turns.append(_turn(spans, completion, reward, text, info, state))
             if terminated or truncated:
                 return Status.COMPLETED if terminated else Status.TURN_LIMIT, Ending.of(info)
-            before = replace(dialogue, spans=spans)
-            dialogue = player.chat.follow(before, completion, replies(reply, info))
+            state = info.get("state")
+            memory.take(Exchange(completion, text, info))
         return Status.TIME_LIMIT, Ending()
+
+
+async def _say(player: Player, memory: Memory, room: int) -> Completion:
+    """The next completion; a script is not asked what it cannot know."""
+    if memory.question and isinstance(player, Reciter):
+        return await player.recite(memory.recited(), room)
+    return await player.complete(memory.dialogue.spans, room)
 
 
 def replies(text: str, info: Mapping[str, Any]) -> Sequence[Message]:
     """What the environment said: `info["messages"]` (tool results, for example), else its text."""
     return info.get("messages") or (Message("user", text),)
+
+
+def asking(messages: Sequence[Message], question: str) -> Sequence[Message]:
+    """The messages with a question behind them, in the last one if that is the user's."""
+    if not question:
+        return messages
+    *before, last = messages
+    if last.role != "user":
+        return (*messages, Message("user", question))
+    return (*before, last._replace(content=f"{last.content}\n\n{question}"))
 
 
 def total(turns: list[Turn]) -> dict[str, float]:
@@ -135,7 +207,8 @@ def _turn(
     completion: Completion,
     reward: float,
     reply: str,
-    info: Mapping[str, object],
+    info: Mapping[str, Any],
+    state: str | None,
 ) -> Turn:
     parts = info.get("parts")
     parse = info.get("parse")
@@ -146,4 +219,5 @@ def _turn(
         parts=dict(parts) if isinstance(parts, Mapping) else {},
         reply=reply,
         parse=parse if isinstance(parse, Parse) else Parse.OK,
+        state=state,
     )

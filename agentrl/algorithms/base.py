@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
-from agentrl.errors import ConfigError, suggestion
-from agentrl.signature import checked_value, parameters
+from agentrl.signature import checked_arguments, parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +95,14 @@ def part(function: Callable[..., Any], **arguments: Any) -> Part:
         ConfigError: an unknown name (with the closest known one) or a value of the wrong type.
     """
     known = parameters(function)
-    checked = {}
-    for name, value in arguments.items():
-        if name not in known:
-            raise ConfigError(
-                f"unknown key {name!r} for {function.__name__}: {suggestion(name, list(known))}",
-                name,
-            )
-        inner = known[name].type is Part and isinstance(value, Part)
-        checked[name] = value if inner else checked_value(known[name], value, function.__name__)
-    return Part(function, checked)
+    inner = {
+        name: value
+        for name, value in arguments.items()
+        if isinstance(value, Part) and name in known and known[name].type is Part
+    }
+    others = {name: value for name, value in arguments.items() if name not in inner}
+    checked = checked_arguments(function, others) | inner
+    return Part(function, {name: checked[name] for name in arguments})
 
 
 def needs(*columns: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

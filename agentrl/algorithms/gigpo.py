@@ -6,7 +6,8 @@ Certainty: paper + code.
 Differs: advantage (episode against its group plus omega times the turn against its step group),
 weighting (1/(N T len), the paper's mean over turns), KL 0.01 in the loss.
 Assumes: states repeat within a task, so that step groups have members. A turn's state is the text
-that it saw last, compared exactly; turn 0 saw the task, every other one the previous turn's reply.
+that it saw last, compared exactly, whatever else an agent let it read: turn 0 saw the task, every
+other one the previous turn's reply, unless the environment (`info["state"]`) or agent names it.
 Edges: equal rewards within a step group give that term 0; a turn alone in its state gets the
 episode's credit only; one attempt gives 0 to the episode's term (`singleton`), but states that it
 met twice are still compared; an empty turn has no rows but its return stays in its step group; a
@@ -22,6 +23,7 @@ from agentrl.advantages import Singleton, group_advantage, group_normalize
 from agentrl.algorithms.base import part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.penalties import kl
+from agentrl.segments import anchors
 from agentrl.table import Table, per_turn
 from agentrl.types import Group, Trajectory
 from agentrl.weightings import trajectory_turn_token
@@ -50,8 +52,7 @@ def gigpo_advantage(
     for number, group in enumerate(groups):
         for trajectory in (t for e in group.live for t in e.trajectories if not t.status.failed):
             returns += discounted(trajectory, gamma)
-            seen = [None, *(turn.reply for turn in trajectory.turns[:-1])][: len(trajectory.turns)]
-            states += [(number, trajectory.agent, text) for text in seen]
+            states += [(number, trajectory.agent, text) for text in anchors(trajectory)]
     codes = {state: code for code, state in enumerate(dict.fromkeys(states))}
     index = torch.tensor([codes[state] for state in states], dtype=torch.int64)
     values = torch.tensor(returns, dtype=torch.float64)

@@ -34,6 +34,10 @@ class ScriptedPlayer:
             raise EnvError(f"the script said {text!r}: give a text")
         return scripted(self.chat, text, max_tokens)
 
+    async def recite(self, text: str, max_tokens: int) -> Completion:
+        """An answer that an agent gives itself, for the script knows actions only."""
+        return scripted(self.chat, text, max_tokens)
+
 
 def silent(chat: Chat) -> Cast:
     """Cast a player that says nothing, turn after turn."""

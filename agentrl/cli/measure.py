@@ -113,7 +113,8 @@ def measured(
         played.extend(live.play(choices, cast, f"eval/{question.seed}", strategy=live.tested))
         return played
 
-    result = evaluate(play, question.choose(live.env), attempts=question.attempts)
+    tasks = question.choose(live.env)
+    result = evaluate(play, tasks, attempts=question.attempts, kind=live.env.kind)
     answer = {
         "task": live.env.id,
         "split": question.split,
@@ -124,6 +125,8 @@ def measured(
         "model": player,
         "skipped": result.skipped,
     }
+    if result.kinds:
+        answer["kinds"] = result.kinds
     if question.attempts > 1:
         answer["pass_at"] = {str(k): value for k, value in result.pass_at.items()}
     return answer, played
