@@ -6,6 +6,8 @@ SEED ?= 0
 VENV := .venv
 VLLM := .venv-vllm
 OFFICIAL := .venv-bfcl
+ALFWORLD := .venv-alfworld
+ADAPTERS := .venv-adapters
 OFFICIAL_NEEDS := numpy==1.26.4 mpmath==1.3.0 tree_sitter==0.21.3 tree-sitter-java==0.21.0 \
 	tree-sitter-javascript==0.21.4 filelock==3.20.0 cohere==5.18.0 mistralai==1.7.0 \
 	datamodel-code-generator==0.25.7 pandas tqdm python-dotenv typer tabulate tenacity overrides \
@@ -15,13 +17,15 @@ BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 PIP := -m pip install -qq --disable-pip-version-check --no-warn-conflicts
 INSTALL = $(PIP) -c constraints.txt
-EXTRAS := sparql,http,mcp,bfcl
+EXTRAS := sparql,http,mcp,bfcl,textworld
+FOREIGN := http,mcp,textworld,gem,textarena,reasoning-gym,verifiers,openenv
 BFCL := --no-deps bfcl-eval==2026.3.23
 OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help train test test-services soak check typecheck test-wheel docs bench env-vllm env-bfcl virtuoso clean
+.PHONY: help train test test-learning test-services soak check typecheck test-wheel docs bench \
+	env-vllm env-bfcl env-alfworld env-adapters virtuoso compilers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -29,15 +33,23 @@ help: ## this list
 train: $(VENV)/.train-installed ## a small model learns to query a graph: warm start, GRPO, evaluation (SEED=0)
 	$(BIN)/agentrl train quickstart seed=$(SEED)
 
-test: $(VENV)/.test-installed ## all tests, without a network
-	$(OFFLINE) $(BIN)/python -m pytest -n auto --dist worksteal -m "not service"
+test: $(VENV)/.test-installed ## the tests, without a network
+	$(OFFLINE) $(BIN)/python -m pytest -n auto --dist worksteal -m "not service and not slow"
+
+test-learning: $(VENV)/.test-installed ## every algorithm of the catalogue learns a small task
+	$(OFFLINE) $(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 env-bfcl: $(OFFICIAL)/.installed ## BFCL's official command line, in an environment of its own: .venv-bfcl
 
+env-alfworld: $(ALFWORLD)/.installed ## ALFWorld itself with its GPL planner, which ours is compared with: .venv-alfworld
+
+env-adapters: $(ADAPTERS)/.installed ## the libraries whose environments run here, and TRL: .venv-adapters
+
 env-vllm: $(VLLM)/.installed ## vLLM for this machine, in an environment of its own: .venv-vllm
 
-test-services: $(VLLM)/.installed $(OFFICIAL)/.installed virtuoso ## the tests that start servers and engines: vLLM, SPARQL endpoints, BFCL's own command line
-	$(OFFLINE) $(VLLM)/bin/python -m pytest -m service tests/services
+test-services: $(VLLM)/.installed $(OFFICIAL)/.installed $(ALFWORLD)/.installed $(ADAPTERS)/.installed virtuoso ## the tests that start servers, engines and other libraries: vLLM, SPARQL endpoints, BFCL, ALFWorld, GEM, TRL ...
+	$(OFFLINE) $(VLLM)/bin/python -m pytest -m service tests/services --ignore tests/services/adapters
+	$(OFFLINE) $(ADAPTERS)/bin/python -m pytest -m service tests/services/adapters
 
 soak: $(VENV)/.test-installed $(VLLM)/.installed ## what takes long: 10,000 conversations per template, parsers fuzzed for 10 minutes
 	$(OFFLINE) $(BIN)/python tests/soak_conversations.py 10000
@@ -65,7 +77,7 @@ test-wheel: $(VENV)/.test-installed ## the tests against the wheel, in an empty 
 	build/wheel-env/bin/python $(INSTALL) $(BFCL)
 	mkdir -p build/wheel-tests
 	cp -R $(wildcard tests examples docs README.md CONTRIBUTING.md pyproject.toml) build/wheel-tests
-	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto --dist worksteal -m "not service"
+	cd build/wheel-tests && env -u PYTHONPATH $(OFFLINE) ../wheel-env/bin/python -m pytest -n auto --dist worksteal -m "not service and not slow"
 
 docs: $(VENV)/.test-installed ## the page of all algorithms, from the code
 	$(BIN)/python tests/catalogue_page.py
@@ -90,6 +102,24 @@ $(OFFICIAL)/.installed: Makefile
 	@$(PYTHON) -m venv $(OFFICIAL)
 	@$(OFFICIAL)/bin/python $(PIP) $(BFCL) qwen-agent==0.0.34
 	@$(OFFICIAL)/bin/python $(PIP) $(OFFICIAL_NEEDS)
+	@touch $@
+
+# ALFWorld steps through a planner under the GPL that has to be compiled; nothing of ours imports it.
+$(ALFWORLD)/.installed: Makefile | compilers
+	@echo "installing ALFWorld into $(ALFWORLD): it compiles a planner, minutes the first time"
+	@$(PYTHON) -m venv $(ALFWORLD)
+	@$(ALFWORLD)/bin/python $(PIP) fast-downward-textworld==20.6.4
+	@$(ALFWORLD)/bin/python $(PIP) alfworld==0.4.2
+	@touch $@
+
+compilers:
+	@command -v cmake >/dev/null && command -v g++ >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends cmake g++; } >/dev/null 2>&1 || echo "make: cannot install cmake and g++, which ALFWorld's planner needs: install them by hand"
+
+# Their pins for openai and mcp are not ours: an environment of its own, without constraints.txt.
+$(ADAPTERS)/.installed: $(PINS) Makefile
+	@echo "installing other libraries' environments into $(ADAPTERS): minutes the first time"
+	@$(PYTHON) -m venv $(ADAPTERS)
+	@$(ADAPTERS)/bin/python $(PIP) torch==2.13.0 trl==1.16.0 -e ".[$(FOREIGN),dev]"
 	@touch $@
 
 # The CPU build of vLLM wants exactly one torch and breaks beside torchvision's CUDA builds.

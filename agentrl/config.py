@@ -1,6 +1,7 @@
 """A run as data: YAML and `key=value` -> parts, checked against signatures before anything loads.
 
     env         the environment's constructor
+    held_out    arguments of it that differ where held-out tasks come from
     model       `tiny`, or a path, with its loader's arguments
     engine      what samples: `hf`, `vllm` or `server`
     chat        how the model writes conversations: chat.TemplateChat
@@ -29,14 +30,21 @@ from agentrl.algorithms.base import Algorithm, Part, part
 from agentrl.combinations import check_combinations
 from agentrl.env import TextEnv, env_class
 from agentrl.errors import ConfigError, suggestion
-from agentrl.rollout import Plan
 from agentrl.slots import SLOTS, about, described, keyed, mapping, named, slot_part, text
 from agentrl.yamlfile import locate, plain, read_tree
 
 SECTIONS = (
-    *("env", "model", "engine", "chat", "agent", "algorithm"),
+    *("env", "held_out", "model", "engine", "chat", "agent", "algorithm"),
     *("rollout", "limits", "learner", "train", "warm_start"),
 )
+TARGETS = {
+    "chat": "agentrl.chat:TemplateChat",
+    "rollout": "agentrl.rollout:Plan",
+    "limits": "agentrl.agents.chat:Limits",
+    "learner": "agentrl.learner:Learner",
+    "train": "agentrl.config:Schedule",
+}
+"""Sections that are one component's arguments."""
 SCALARS = ("seed", "out", "threads")
 
 
@@ -62,6 +70,7 @@ class Run:
 
     env_id: str
     env: Part
+    held_out: Mapping[str, Any]
     model_name: str
     model: Part
     engine_name: str
@@ -87,6 +96,15 @@ class Run:
 
         return make(self.env_id, **self.env.arguments)
 
+    def sources(self, env: TextEnv) -> dict[str, TextEnv]:
+        """Which environment each split's tasks come from; both are played by such as `env`."""
+        from agentrl.env import make
+
+        if not self.held_out:
+            return {"train": env, "test": env}
+        changed = self.env.but(**self.held_out)
+        return {"train": env, "test": make(self.env_id, **changed.arguments)}
+
     def resolved(self) -> dict[str, Any]:
         """Every setting, defaults included; `load_run` reads it back to the same run."""
         sections = {name: getattr(self, name) for name in ("rollout", "limits", "learner", "train")}
@@ -94,6 +112,7 @@ class Run:
         slots = {slot: (slot in parts and described(slot, parts[slot])) or None for slot in SLOTS}
         return {
             "env": {"id": self.env_id, **plain(self.env.settings)},
+            "held_out": plain(self.held_out),
             "model": {"name": self.model_name, **plain(self.model.settings)},
             "engine": {"name": self.engine_name, **plain(self.engine.settings)},
             "chat": plain(self.chat.settings),
@@ -129,6 +148,9 @@ def build_run(tree: Mapping[str, Any]) -> Run:
     if "env" not in tree:
         raise ConfigError("env is missing: name an environment, for example agentrl/Sparql-v0")
     env_id, env = _env(tree["env"])
+    held_out = mapping(tree.get("held_out", {}), "held_out")
+    with keyed("held_out"):
+        env.but(**held_out)()
     model_name, model = _model(tree.get("model", "tiny"))
     engines = _entry("agentrl.backends.engines:ENGINES")
     engine_name, engine = _choice("engine", tree.get("engine", {}), engines)
@@ -136,23 +158,21 @@ def build_run(tree: Mapping[str, Any]) -> Run:
     with keyed("agent"):
         agent(Limits())  # its own constructor knows what cannot be
     algorithm_name, algorithm = build_algorithm(tree.get("algorithm", "grpo"))
+    targets = {name: _entry(path) for name, path in TARGETS.items()}
     warm, imitate = tree.get("warm_start"), _entry("agentrl.warmstart:warm_start")
     run = Run(
         env_id=env_id,
         env=env,
+        held_out=held_out,
         model_name=model_name,
         model=model,
         engine_name=engine_name,
         engine=engine,
-        chat=_section("chat", tree.get("chat"), _entry("agentrl.chat:TemplateChat")),
         agent_name=agent_name,
         agent=agent,
         algorithm_name=algorithm_name,
         algorithm=algorithm,
-        rollout=_section("rollout", tree.get("rollout"), Plan),
-        limits=_section("limits", tree.get("limits"), Limits),
-        learner=_section("learner", tree.get("learner"), _entry("agentrl.learner:Learner")),
-        train=_section("train", tree.get("train"), Schedule),
+        **{name: _section(name, tree.get(name), target) for name, target in targets.items()},
         warm_start=None if warm is None else _section("warm_start", warm, imitate),
         **{name: _scalar(name, tree[name]) for name in SCALARS if name in tree},
     )

@@ -34,6 +34,7 @@ class Scripted:
         plan = run.rollout()
         self.chat: Chat = TextChat()
         self.env = run.make_env()
+        self.sources = run.sources(self.env)
         self.tested: Strategy = independent
         self.pool = EnvPool(run.make_env, plan.deadline_seconds)
         agent = run.agent(UNLIMITED)

@@ -36,6 +36,7 @@ class Session:
         self.plan: Plan = run.rollout()
         self.schedule: Schedule = run.train()
         self.env = run.make_env()
+        self.sources = run.sources(self.env)
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)  # new adapters are drawn
             self.model, self.tokenizer = self._load(model_path)
@@ -57,12 +58,12 @@ class Session:
     @cached_property
     def train_tasks(self) -> list[Task]:
         """The pool of training tasks."""
-        return self.env.tasks("train", self.schedule.train_tasks, self.run.seed)
+        return self.sources["train"].tasks("train", self.schedule.train_tasks, self.run.seed)
 
     @cached_property
     def test_tasks(self) -> list[Task]:
         """Held-out tasks, the same for every seed."""
-        return self.env.tasks("test", self.schedule.eval_tasks, 0)
+        return self.sources["test"].tasks("test", self.schedule.eval_tasks, 0)
 
     def _load(self, model_path: str | None) -> tuple[Any, Any]:
         from agentrl.backends import load

@@ -290,3 +290,14 @@ def test_no_folder_is_made_for_a_run_that_cannot_be(tmp_path):
     assert code == 2
     assert "'model=./none'" in one_line(message)
     assert not (tmp_path / "x").exists()
+
+
+def test_held_out_tasks_may_come_from_other_arguments():
+    env = {"id": "agentrl/Sudoku-v0", "size": 4, "blanks": 1}
+    run = build_run({"env": env, "held_out": {"blanks": 3}})
+    sources = run.sources(run.make_env())
+    blanks = {split: sources[split].tasks(split, 1, 0)[0].data for split in ("train", "test")}
+    assert [puzzle["puzzle"].count(".") for puzzle in blanks.values()] == [1, 3]
+    assert build_run(run.resolved()).held_out == {"blanks": 3}
+    with pytest.raises(ConfigError, match="did you mean 'blanks'"):
+        build_run({"env": env, "held_out": {"blank": 3}})

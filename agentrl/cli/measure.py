@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentrl.backends.http.endpoint import SCHEME
 from agentrl.backends.scripted import SCRIPTS
 from agentrl.config import Run
-from agentrl.env import SPLITS, TextEnv
+from agentrl.env import SPLITS, TextEnv, check_split
 from agentrl.errors import ConfigError, EmptySplitError
 from agentrl.protocols import Choice
 from agentrl.yamlfile import apply_override
@@ -39,11 +39,12 @@ class Question:
     temperature: float
     seed: int
 
-    def choose(self, env: TextEnv) -> list[Task]:
-        """The tasks to play."""
+    def choose(self, sources: Mapping[str, TextEnv]) -> list[Task]:
+        """The tasks to play, of the environment that each split comes from. Raises: DataError."""
         if self.split != "all":
-            return env.tasks(self.split, self.tasks or EVERY, self.seed)
-        found = [task for split in SPLITS for task in _split(env, split, self.seed)]
+            check_split(self.split)
+            return sources[self.split].tasks(self.split, self.tasks or EVERY, self.seed)
+        found = [task for split in SPLITS for task in _split(sources[split], split, self.seed)]
         if not self.tasks:
             return found
         return random.Random(self.seed).sample(found, min(self.tasks, len(found)))
@@ -113,7 +114,7 @@ def measured(
         played.extend(live.play(choices, cast, f"eval/{question.seed}", strategy=live.tested))
         return played
 
-    tasks = question.choose(live.env)
+    tasks = question.choose(live.sources)
     result = evaluate(play, tasks, attempts=question.attempts, kind=live.env.kind)
     answer = {
         "task": live.env.id,
