@@ -1,6 +1,7 @@
 """Agents let a policy read different things; the ledger stays exact and states stay comparable."""
 
 import asyncio
+import json
 import re
 
 import numpy as np
@@ -25,6 +26,7 @@ from agentrl.segments import anchors
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
 from agentrl.table import build_table
+from agentrl.train import run_training
 from agentrl.types import Source, Task
 
 LIMITS = Limits(turn_tokens=12, trajectory_tokens=1000, context_tokens=250)
@@ -164,3 +166,21 @@ def test_what_cannot_be_is_refused(agent, told):
 def test_a_run_repeats_its_agent(name):
     run = build_run({"env": "agentrl/Echo-v0", "agent": name})
     assert build_run(run.resolved()).resolved() == run.resolved()
+
+
+@pytest.mark.parametrize("name", ["window", "summary", "stepwise"])
+def test_it_trains_with_states_compared(tmp_path, name):
+    settings = {
+        "env": {"id": "agentrl/Sudoku-v0", "size": 4, "blanks": 3, "max_turns": 6},
+        "model": {"name": "tiny", "hidden_size": 16, "layers": 1},
+        "agent": {"name": name},
+        "algorithm": "gigpo",
+        "warm_start": {"episodes": 8, "steps": 2},
+        "limits": {"turn_tokens": 8},
+        "rollout": {"tasks": 2, "attempts": 4},
+        "train": {"steps": 1, "train_tasks": 8, "eval_tasks": 4},
+        "out": str(tmp_path / "run"),
+    }
+    run_training(build_run(settings))
+    row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert row["learner/gap"] < 1e-4

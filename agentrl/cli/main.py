@@ -105,9 +105,31 @@ def play(
     verb(env, arguments or [], player=player, seed=seed)
 
 
+@app.command("check-env")
+def check_env(
+    env: Annotated[
+        str | None, typer.Argument(help="Environment id, for example agentrl/Sudoku-v0.")
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(help="key=value for the environment; default: each of its variants."),
+    ] = None,
+    all: Annotated[bool, typer.Option("--all", help="Every environment of ours.")] = False,
+    tasks: Annotated[int, typer.Option(min=1, help="Played of each split.")] = 4,
+    speed: Annotated[
+        float, typer.Option(min=0.0, help="Seconds to measure speed in; 0 does not.")
+    ] = 5.0,
+    json: Json = False,
+) -> None:
+    """The conformance suite: what an environment promises, tried out; exit code 1 if it fails."""
+    from agentrl.cli.check_env import check_env as verb
+
+    verb(env, arguments or [], all=all, tasks=tasks, seconds=speed, json=json)
+
+
 @app.command()
 def show(
-    what: Annotated[str, typer.Argument(help="algorithms, envs, configs or models.")],
+    what: Annotated[str, typer.Argument(help="algorithms, agents, envs, configs or models.")],
     name: Annotated[str | None, typer.Argument(help="Show one of them in full.")] = None,
     json: Json = False,
 ) -> None:

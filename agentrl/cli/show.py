@@ -1,4 +1,4 @@
-"""`agentrl show algorithms|envs|configs|models`: what there is; `--json` for programs."""
+"""`agentrl show algorithms|agents|envs|configs|models`: what there is; `--json` for programs."""
 
 from __future__ import annotations
 
@@ -109,6 +109,20 @@ def envs() -> list[Entry]:
     return entries
 
 
+def agents() -> list[Entry]:
+    """Every way in which policies meet environments."""
+    from agentrl.agents import AGENTS
+
+    found = {}
+    for name, path in AGENTS.items():
+        module, _, attribute = path.partition(":")
+        found[name] = getattr(importlib.import_module(module), attribute)
+    return [
+        _entry(name, AGENTS[name], (inspect.getdoc(kind) or "").split("\n")[0], _parameters(kind))
+        for name, kind in found.items()
+    ]
+
+
 def configs() -> list[Entry]:
     """Every shipped configuration; the summary is its first comment."""
     from importlib.resources import files
@@ -144,6 +158,7 @@ def models() -> list[Entry]:
 
 LISTS: dict[str, Callable[[], list[Entry]]] = {
     "algorithms": algorithms,
+    "agents": agents,
     "envs": envs,
     "configs": configs,
     "models": models,
