@@ -18,7 +18,7 @@ PINS := pyproject.toml constraints.txt
 PIP := -m pip install -qq --disable-pip-version-check --no-warn-conflicts
 INSTALL = $(PIP) -c constraints.txt
 EXTRAS := sparql,http,mcp,bfcl,textworld
-FOREIGN := http,mcp,textworld,gem,textarena,reasoning-gym,verifiers,openenv
+FOREIGN := http,mcp,gem,textarena,reasoning-gym,verifiers,openenv
 BFCL := --no-deps bfcl-eval==2026.3.23
 OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
@@ -115,11 +115,11 @@ $(ALFWORLD)/.installed: Makefile | compilers
 compilers:
 	@command -v cmake >/dev/null && command -v g++ >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends cmake g++; } >/dev/null 2>&1 || echo "make: cannot install cmake and g++, which ALFWorld's planner needs: install them by hand"
 
-# Their pins for openai and mcp are not ours: an environment of its own, without constraints.txt.
-$(ADAPTERS)/.installed: $(PINS) Makefile
+# Their pins for openai and mcp are not ours: an environment of its own with pins of its own.
+$(ADAPTERS)/.installed: pyproject.toml constraints-adapters.txt Makefile
 	@echo "installing other libraries' environments into $(ADAPTERS): minutes the first time"
 	@$(PYTHON) -m venv $(ADAPTERS)
-	@$(ADAPTERS)/bin/python $(PIP) torch==2.13.0 trl==1.16.0 -e ".[$(FOREIGN),dev]"
+	@$(ADAPTERS)/bin/python $(PIP) -c constraints-adapters.txt trl==1.16.0 -e ".[$(FOREIGN),dev]"
 	@touch $@
 
 # The CPU build of vLLM wants exactly one torch and breaks beside torchvision's CUDA builds.

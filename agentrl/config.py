@@ -158,7 +158,9 @@ def build_run(tree: Mapping[str, Any]) -> Run:
     with keyed("agent"):
         agent(Limits())  # its own constructor knows what cannot be
     algorithm_name, algorithm = build_algorithm(tree.get("algorithm", "grpo"))
-    targets = {name: _entry(path) for name, path in TARGETS.items()}
+    sections: dict[str, Any] = {
+        name: _section(name, tree.get(name), _entry(path)) for name, path in TARGETS.items()
+    }
     warm, imitate = tree.get("warm_start"), _entry("agentrl.warmstart:warm_start")
     run = Run(
         env_id=env_id,
@@ -172,7 +174,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         agent=agent,
         algorithm_name=algorithm_name,
         algorithm=algorithm,
-        **{name: _section(name, tree.get(name), target) for name, target in targets.items()},
+        **sections,
         warm_start=None if warm is None else _section("warm_start", warm, imitate),
         **{name: _scalar(name, tree[name]) for name in SCALARS if name in tree},
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -74,6 +74,8 @@ class TextEnv(gymnasium.Env[str, str]):
     """Length of the longest observation, in characters."""
     pickles: bool = True
     """Whether a copy made by pickle in the middle of an episode goes on like the original."""
+    luck: bool = False
+    """Whether a player without a clue may win now and then, as in games of few moves."""
     mends: ClassVar[bool] = False
     """Whether it wraps another library's environment and repairs it, unless `mend=False`."""
 
@@ -295,6 +297,3 @@ def make(id: str, **arguments: Any) -> TextEnv:
             f"environment {id!r} is not a TextEnv; wrap it with agentrl.envs.adapters"
         )
     return made
-
-
-EnvFactory = Callable[[], TextEnv]

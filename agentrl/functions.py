@@ -93,17 +93,31 @@ def tool_of(function: Callable[..., Any]) -> Tool:
         ConfigError: a parameter without a type, one that cannot be given by name, or one whose type
             is not found or has no JSON schema; something without a name or a signature.
     """
-    bound = isinstance(function, MethodType)
-    signature = signature_of(getattr(function, "__func__", function) if bound else function, bound)
+    call = Checked(function)
+    return Tool(name=call.signature.name, schema=call.signature.schema, call=call)
 
-    def call(arguments: Mapping[str, Any]) -> Any:
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A function behind its signature; it pickles wherever the function does."""
+
+    function: Callable[..., Any]
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes, without `self` where it is bound to it."""
+        bound = isinstance(self.function, MethodType)
+        plain = getattr(self.function, "__func__", self.function) if bound else self.function
+        return signature_of(plain, bound)
+
+    def __call__(self, arguments: Mapping[str, Any]) -> Any:
+        """The result. Raises: ToolInputError where the arguments are none of its."""
+        signature = self.signature
         try:
             given = signature.arguments.validate_python(dict(arguments))
         except ValidationError as error:
             raise ToolInputError(f"{signature.name}: {flaws(error)}") from error
-        return function(**given)
-
-    return Tool(name=signature.name, schema=signature.schema, call=call)
+        return self.function(**given)
 
 
 class Signature(NamedTuple):

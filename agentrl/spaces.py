@@ -1,7 +1,9 @@
-"""What environments read and write as a Gymnasium space: any text up to a length."""
+"""The space of what environments read and say, any text up to a length, and ranges of rewards."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gymnasium import spaces
@@ -28,3 +30,13 @@ class NaturalText(spaces.Text):
             raise ValueError("NaturalText.sample takes no mask")
         length = int(self.np_random.integers(0, 64))
         return "".join(self.np_random.choice(list(SAMPLE_ALPHABET), size=length))
+
+
+def weighted_range(weights: Mapping[str, float], parts: Iterable[str]) -> tuple[float, float]:
+    """Least and greatest weighted sum of parts that are each from 0 to 1 in an episode.
+
+    A part that is none of `parts` may be anything: with a weight on it nothing is known.
+    """
+    if any(weight for name, weight in weights.items() if name not in parts):
+        return -math.inf, math.inf
+    return sum(min(w, 0.0) for w in weights.values()), sum(max(w, 0.0) for w in weights.values())

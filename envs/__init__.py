@@ -8,18 +8,24 @@ if __name__ == "envs":
     raise ImportError("import agentrl.envs, not envs: this folder is the package agentrl.envs")
 
 ENVIRONMENTS = {
+    "agentrl/AlfWorld-v0": "agentrl.envs.alfworld.env:AlfWorld",
     "agentrl/Bfcl-v0": "agentrl.envs.bfcl:Bfcl",
     "agentrl/CallStep-v0": "agentrl.envs.functions:CallStep",
     "agentrl/Echo-v0": "agentrl.envs.echo:Echo",
+    "agentrl/Gem-v0": "agentrl.envs.adapters.gem_env:Gem",
+    "agentrl/Gymnasium-v0": "agentrl.envs.adapters.gymnasium_env:Gymnasium",
     "agentrl/Lcquad-v0": "agentrl.envs.sparql.benchmark:Lcquad",
-    "agentrl/Mcp-v0": "agentrl.envs.adapters.mcp:Mcp",
+    "agentrl/Mcp-v0": "agentrl.envs.adapters.mcp_env:Mcp",
     "agentrl/Mixture-v0": "agentrl.envs.mixture:Mixture",
     "agentrl/Office-v0": "agentrl.envs.functions:Office",
-    "agentrl/OpenEnv-v0": "agentrl.envs.adapters.openenv:OpenEnv",
+    "agentrl/OpenEnv-v0": "agentrl.envs.adapters.openenv_env:OpenEnv",
     "agentrl/Qald-v0": "agentrl.envs.sparql.benchmark:Qald",
+    "agentrl/ReasoningGym-v0": "agentrl.envs.adapters.reasoning_env:ReasoningGym",
     "agentrl/Sparql-v0": "agentrl.envs.sparql:Sparql",
     "agentrl/Sudoku-v0": "agentrl.envs.sudoku:Sudoku",
-    "agentrl/Verifiers-v0": "agentrl.envs.adapters.verifiers:Verifiers",
+    "agentrl/TextArena-v0": "agentrl.envs.adapters.textarena_env:TextArena",
+    "agentrl/TextWorld-v0": "agentrl.envs.textworld:TextWorld",
+    "agentrl/Verifiers-v0": "agentrl.envs.adapters.verifiers_env:Verifiers",
 }
 
 

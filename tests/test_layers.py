@@ -20,7 +20,7 @@ LAYERS = (
     {"errors", "types", "protocols", "signature", "background", "functions"},
     {
         *("parsing", "calls", "template", "chat", "env", "toolenv", "rewards"),
-        *("keeps", "answers", "conformance", "spaces"),
+        *("keeps", "answers", "conformance", "spaces", "testing"),
     },
     {"direction", "rollout", "stage", "agents", "samples", "table"},
     {
@@ -50,7 +50,7 @@ LAYERS = (
     {
         *("session", "remote", "checkpoint", "warmstart", "report"),
         *("train", "evaluate", "compare", "lab"),
-        "certify",
+        *("certify", "export"),
     },
     {"web", "cli", "__main__"},
 )
@@ -61,7 +61,7 @@ ALLOWED = {
     "tools": {"types", "errors", "functions", "background", "tools"},
     "envs": {
         *("env", "toolenv", "functions", "types", "parsing", "calls", "rewards", "errors"),
-        *("signature", "tools", "envs"),
+        *("signature", "tools", "envs", "background", "spaces"),
     },
     "configs": set(),
 }

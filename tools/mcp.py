@@ -97,12 +97,13 @@ class McpServer:
 
     async def _live(self, ready: asyncio.Future[Any], leave: asyncio.Event) -> None:
         """The connection's whole life, in one task as the client wants it."""
-        from mcp import Client, StdioServerParameters
+        from mcp import Client, StdioServerParameters, stdio_client
 
         server: Any = self.url
         if self.command:
             program, *arguments = self.command
-            server = StdioServerParameters(command=program, args=arguments, env=self.variables)
+            started = StdioServerParameters(command=program, args=arguments, env=self.variables)
+            server = stdio_client(started)  # mcp 2.0 takes no parameters in its place
         try:
             async with Client(server) as client:
                 ready.set_result(client)

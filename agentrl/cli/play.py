@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import typer
@@ -55,6 +56,11 @@ def _next(environment: TextEnv, player: str, rng: np.random.Generator) -> str | 
 
 def build(env: str, arguments: Sequence[str]) -> TextEnv:
     """The environment with `key=value` arguments. Raises: ConfigError."""
+    return make(env, **read_arguments(env, arguments))
+
+
+def read_arguments(env: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """`key=value` arguments, checked against the signature. Raises: ConfigError."""
     from agentrl.algorithms.base import part
     from agentrl.env import env_class
 
@@ -67,5 +73,4 @@ def build(env: str, arguments: Sequence[str]) -> TextEnv:
             values[key] = yaml.safe_load(text)
         except yaml.YAMLError:
             raise ConfigError(f"cannot read {argument!r}: the value is not YAML") from None
-    checked = part(env_class(env), **values)
-    return make(env, **checked.arguments)
+    return dict(part(env_class(env), **values).arguments)

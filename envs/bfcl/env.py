@@ -76,6 +76,7 @@ class Bfcl(ToolEnv):
     """
 
     reward_weights: ClassVar[Mapping[str, float]] = {"solved": 1.0}  # type: ignore[misc]
+    reward_range = (0.0, 1.0)
 
     def __init__(
         self,
@@ -109,6 +110,17 @@ class Bfcl(ToolEnv):
         self.said_so_far: list[list[Result]] = []
         """Per user turn what the texts came to."""
         self._pool: dict[str, list[Task]] = {}
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Categories in which something must be said; in irrelevance silence is right."""
+        asked = ("simple", "parallel", "live_relevance", "multi_turn")
+        prompt = {"prompt": {"categories": "multi_turn", "style": "prompt"}}
+        return {name: {"categories": name} for name in asked} | prompt
+
+    def secrets(self) -> Sequence[str]:
+        """The data set's own calls of a conversation."""
+        return [text for turn in self.entry.gold for text in turn if "=" in text and self.trial]
 
     # ---- tasks ----
 

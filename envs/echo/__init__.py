@@ -15,10 +15,18 @@ WORDS = ("red", "green", "blue", "pink", "gold", "grey", "teal", "lime")
 class Echo(TextEnv):
     """Say the shown words back, one a turn; `solved` when every turn was right."""
 
+    reward_range = (0.0, 1.0)
+    observation_chars = 16
+
     def __init__(self, *, words: int = 8, turns: int = 1, render_mode: str | None = None) -> None:
         super().__init__(render_mode=render_mode)
         self.words = WORDS[:words]
         self.turns = self.max_turns = turns
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """One turn and several."""
+        return {"": {}, "turns": {"turns": 3, "words": 2}}
 
     def new_task(self, rng: np.random.Generator) -> Mapping[str, Any]:
         """Which word each turn shows, and a number that makes tasks many."""

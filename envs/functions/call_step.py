@@ -31,6 +31,7 @@ from agentrl.envs.functions.office import Office
 from agentrl.envs.functions.xlam import read
 from agentrl.errors import ConfigError, DataError
 from agentrl.functions import Tool
+from agentrl.spaces import weighted_range
 from agentrl.toolenv import ToolEnv
 from agentrl.types import Parse, Task, ToolCall
 
@@ -78,10 +79,18 @@ class CallStep(ToolEnv):
         self.max_turns = 1
         self.system_prompt = PROMPT if prompt else ""
         self.reward_weights = {"strict": 1.0} if reward_weights is None else reward_weights
+        self.reward_range = weighted_range(self.reward_weights, ("format", "match", "strict"))
         shared = {"result_chars": self.result_chars, "listing": self.listing}
         self.office = made_office({**shared, **(office or {})})
         if file is not None:
             read_once(file)
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Generated steps, judged both ways; files have their rows' difficulty."""
+        halves = {"format": 0.5, "match": 0.5}
+        loose = {"calls": "llama_pythonic", "match": "string", "reward_weights": halves}
+        return {"": {}, "string": loose}
 
     # ---- tasks ----
 

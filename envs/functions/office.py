@@ -41,6 +41,7 @@ from agentrl.envs.functions.words import (
 )
 from agentrl.errors import ConfigError, suggestion
 from agentrl.functions import Tool
+from agentrl.spaces import weighted_range
 from agentrl.toolenv import Outcome, ToolEnv
 from agentrl.types import ToolCall
 
@@ -120,6 +121,7 @@ class Office(ToolEnv):
         self.max_turns = enough(max_turns, MAX_TEXTS * most)
         self.system_prompt = PROMPT if prompt else ""
         self.reward_weights = {"solved": 1.0} if reward_weights is None else reward_weights
+        self.reward_range = weighted_range(self.reward_weights, ("solved", "state", "response"))
         self.desk, self.right_desk = Desk(), Desk()
         self.known: list[tuple[str, Any]] = []
         """What was heard since the user's request, by sort."""
@@ -127,6 +129,17 @@ class Office(ToolEnv):
         """What the last calls returned of it."""
         self.made: list[ToolCall] = []
         """The calls since the user's request."""
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Dialogues as they come, and short ones for small models."""
+        small = {"turns": 1, "wording": "plain", "listing": "names", "patience": False}
+        return {"": {}, "small": small, "prompted": {"listing": "prompt", "missing_tool": 0.5}}
+
+    def secrets(self) -> Sequence[str]:
+        """The right calls, as the agent writes them."""
+        steps = [step for turn in self.data["turns"] for step in turn["steps"]]
+        return [self.write([ToolCall(*call) for call in step]) for step in steps]
 
     # ---- play ----
 

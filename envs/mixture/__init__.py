@@ -57,6 +57,7 @@ class Mixture(TextEnv):
             max(env.reward_range[1] for env in every),
         )
         self.pickles = all(env.pickles for env in every)
+        self.luck = any(env.luck for env in every)
 
     @classmethod
     def variants(cls) -> Mapping[str, Mapping[str, Any]]:

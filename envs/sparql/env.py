@@ -89,6 +89,19 @@ class Sparql(GraphEnv):
             return PROMPT + ", ".join(names) + "." + THINK_FIRST * self.reasoning
         return f"{super().instructions()} Properties: {', '.join(names)}."
 
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Chains of every length, and every way to play."""
+        small = {"triples": 1000}
+        names = {"renamed": 0.4, "expert_slip": 0.2, "reasoning": True}
+        search = {"linking": "search", "actions": ["query", "entity", "property", "describe"]}
+        return {
+            "": small,
+            "names": {**small, **names},
+            "search": {**small, **search},
+            "one query": {**small, "one_query": True, "hops": [1, 2, 3]},
+        }
+
     # ---- tasks ----
 
     def tasks(self, split: str, count: int, seed: int) -> list[Task]:

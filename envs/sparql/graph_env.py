@@ -16,17 +16,17 @@ given. Its task data holds
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from agentrl.calls.base import THOUGHT, thinking
 from agentrl.env import Reply, TextEnv
-from agentrl.envs.sparql.lookup import USES, VOCABULARIES, iri_of
+from agentrl.envs.sparql.lookup import USES, VOCABULARIES, iri_of, language_tag
 from agentrl.envs.sparql.observe import NO_ROWS, answer_of, ran, show, troubling
 from agentrl.envs.sparql.said import canonical, said, shown
 from agentrl.errors import ConfigError, DataError
 from agentrl.parsing import tagged
+from agentrl.spaces import weighted_range
 from agentrl.tools.sparql import Result, SparqlClient, connect, shorten
 from agentrl.types import Parse
 
@@ -35,7 +35,6 @@ LOOK_UPS: tuple[Action, ...] = ("query", "entity", "property", "describe")
 MAX_ANSWERS = 10_000
 """Rows of the one query whose result is the answer."""
 TABLES = {"generic": "common"}  # the table of prefixes of a vocabulary that has none of its name
-LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]+)*")
 THINK_FIRST = " Begin every turn with your reasoning: <think>...</think>."
 
 
@@ -73,6 +72,7 @@ class GraphEnv(TextEnv):
 
     prefixes: Mapping[str, str] | None = None
     """Of the environment's own graph; None declares those of the vocabulary."""
+    pickles = False  # the client holds locks and connections, the store a graph in memory
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class GraphEnv(TextEnv):
     ) -> None:
         super().__init__(render_mode=render_mode)
         self.vocabulary = VOCABULARIES[vocabulary]
-        self.language = language
+        self.language = language_tag(language)
         self.actions = tuple(actions)
         self.linking = linking
         self.reasoning = reasoning
@@ -105,8 +105,9 @@ class GraphEnv(TextEnv):
         self.max_turns = max_turns
         self.max_rows = max_rows
         self.totals = totals
-        self.observation_chars = observation_chars
+        self.result_chars = observation_chars
         self.reward_weights = {"solved": 1.0} if reward_weights is None else reward_weights
+        self.reward_range = weighted_range(self.reward_weights, ("solved", "recovered", "troubled"))
         self._check()
         limits = {"query_seconds": query_seconds, "error_chars": error_chars, "max_rows": max_rows}
         prefixes = self.prefixes or TABLES.get(vocabulary, vocabulary)
@@ -135,12 +136,11 @@ class GraphEnv(TextEnv):
         """The full system prompt."""
         uses = "; ".join(USES[action] for action in self.actions)
         known = ", ".join(f"{name}:" for name in sorted(self.store.prefixes))
-        thought = THINK_FIRST * self.reasoning
         ends = " The first query's result is taken as your answer." * self.one_query
         return (
             f"Answer the question from a knowledge graph. Each turn does one thing: {uses}; or "
             "finish with <answer>the names or values, one a line, or none</answer>. "
-            f"Declared prefixes: {known or 'none'}.{thought}{ends}"
+            f"Declared prefixes: {known or 'none'}.{THINK_FIRST * self.reasoning}{ends}"
         )
 
     def entities(self) -> Mapping[str, str]:
@@ -158,6 +158,10 @@ class GraphEnv(TextEnv):
     def gold(self) -> str:
         """The canonical form of the task's answers."""
         return self.canonical(self.data["answers"])
+
+    def secrets(self) -> Sequence[str]:
+        """The gold query; its answer is there to be found."""
+        return [self.data["query"]] if self.data["query"] else []
 
     @classmethod
     def baselines(cls) -> Mapping[str, Mapping[str, Any]]:
@@ -259,8 +263,6 @@ class GraphEnv(TextEnv):
         told = f"<think>{thought}</think>" if self.reasoning else ""
         return f"{told}<{action}>{value}</{action}>"
 
-    # ---- inside ----
-
     def _check(self) -> None:
         """Refuse what cannot run together. Raises: ConfigError."""
         if "query" not in self.actions or not set(self.actions) <= set(get_args(Action)):
@@ -268,8 +270,6 @@ class GraphEnv(TextEnv):
             raise ConfigError(f"env.actions is {list(self.actions)}: give {wanted}", "actions")
         if self.linking == "search" and "entity" not in self.actions:
             raise ConfigError("env.linking=search: add 'entity' to env.actions", "linking")
-        if not LANGUAGE.fullmatch(self.language):
-            raise ConfigError(f"env.language is {self.language!r}: give a tag like en", "language")
 
     def _first(self, queries: Sequence[str], nothing: str) -> Reply:
         """The first result that has rows; else what is said of nothing, or why all queries fail."""
@@ -283,7 +283,7 @@ class GraphEnv(TextEnv):
         return Reply(text=nothing, parts={"format": 1.0, **self._trouble(True)})
 
     def _observed(self, result: Result, parts: Mapping[str, float]) -> Reply:
-        text = show(result, self.store.prefixes, totals=self.totals, chars=self.observation_chars)
+        text = show(result, self.store.prefixes, totals=self.totals, chars=self.result_chars)
         return Reply(text=text, parts={"format": 1.0, **parts, **self._trouble(troubling(result))})
 
     def _trouble(self, is_trouble: bool) -> dict[str, float]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Template
 
+from agentrl.errors import ConfigError
 from agentrl.tools.sparql import expand
 
 USES: Mapping[str, str] = {
@@ -26,6 +27,7 @@ MAX_LABEL = 200
 MAX_FOUND = 100
 """Rows that a look-up asks for; how many are shown is the environment's."""
 SAFE_IRI = re.compile(r"<[^<>\"{}|^`\\\x00-\x20]+>")
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]+)*")
 LABEL = "<http://www.w3.org/2000/01/rdf-schema#label>"
 ALIAS = "<http://www.w3.org/2004/02/skos/core#altLabel>"
 BLAZEGRAPH = "http://www.bigdata.com/rdf#"
@@ -160,3 +162,10 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
     "wikidata": WIKIDATA,
     "dbpedia": DBPEDIA,
 }
+
+
+def language_tag(language: str) -> str:
+    """A language as labels are tagged. Raises: ConfigError."""
+    if not LANGUAGE.fullmatch(language):
+        raise ConfigError(f"env.language is {language!r}: give a tag like en", "language")
+    return language

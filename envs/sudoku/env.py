@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from agentrl.env import Reply, TextEnv
-from agentrl.envs.sudoku.arguments import one_of, whole
+from agentrl.envs.sudoku.arguments import VARIANTS, board_size, one_of, reward_range, whole
 from agentrl.envs.sudoku.board import Board, digits_in
 from agentrl.envs.sudoku.generate import MAX_BLANKS, generate
 from agentrl.envs.sudoku.moves import Move, read_moves
@@ -32,7 +32,6 @@ from agentrl.errors import ConfigError, DataError
 from agentrl.types import Parse, Task
 
 Check = Literal["rules", "solution"]
-PARTS = ("solved", "cells", "order", "format")
 MAX_REASONS = 8
 """Rejected placements that a reply names; the rest it counts."""
 
@@ -60,6 +59,7 @@ class Sudoku(TextEnv):
         prompt: `full` explains the game; `short` shows the board alone, for tiny models.
         show_board: whether every reply ends with the board, not the first only.
         notation: the board as a `grid` of digits, or as pencil `marks`: all legal placements.
+            Repeating the marks solves a puzzle that needs no more than cells with one candidate.
         expert_skill: probability that the expert knows the right digit of a cell.
         render_mode: `ansi` or None.
 
@@ -86,7 +86,8 @@ class Sudoku(TextEnv):
     ) -> None:
         super().__init__(render_mode=render_mode)
         self._rows: tuple[Row, ...] = () if csv is None else read(csv)
-        self.size = self._checked_size(size, csv)
+        held = SIZES[len(self._rows[0].puzzle)] if self._rows else None
+        self.size = board_size(size, held, csv)
         self.blanks = self._checked_blanks(blanks)
         self.check = one_of("check", check, get_args(Check))
         self.placements_per_turn = placements_per_turn
@@ -95,22 +96,13 @@ class Sudoku(TextEnv):
         self._fixed_turns = max_turns
         self.max_turns = self._turns(self.blanks)
         self.reward_weights = dict({"solved": 1.0} if reward_weights is None else reward_weights)
-        for part in self.reward_weights:
-            one_of("reward_weights", part, PARTS)
+        self.reward_range = reward_range(self.reward_weights)
         self.show_board = show_board
         self.notation = one_of("notation", notation, ("grid", "marks"))
         self.prompt = prompt
         self.expert_skill = expert_skill
         if not 0 <= expert_skill <= 1:
             raise ConfigError(f"expert_skill={expert_skill!r}: give a probability from 0 to 1")
-
-    def _checked_size(self, size: int | None, csv: str | None) -> int:
-        held = SIZES[len(self._rows[0].puzzle)] if self._rows else size or 4
-        if size not in (None, *SIZES.values()):
-            raise ConfigError(f"size={size!r}: choose 4, 6 or 9")
-        if size not in (None, held):
-            raise ConfigError(f"size={size}: the boards of csv={csv!r} have {held}; use that")
-        return held
 
     def _checked_blanks(self, blanks: int) -> int:
         """The most blanks of any puzzle: `blanks`, or what the file has."""
@@ -125,6 +117,15 @@ class Sudoku(TextEnv):
             return needed + math.ceil(needed / 2)
         least = 1 if self.placements_per_turn is None else needed
         return whole("max_turns", self._fixed_turns, least, why=f" to fill {blanks} blanks")
+
+    @classmethod
+    def variants(cls) -> Mapping[str, Mapping[str, Any]]:
+        """Every size, both checks, the paper's rewards."""
+        return VARIANTS
+
+    def secrets(self) -> Sequence[str]:
+        """The finished board."""
+        return [str(Board(self.puzzle.shape, self.puzzle.solution))]
 
     # ---- tasks ------------------------------------------------------------------------------
 

@@ -103,7 +103,8 @@ def test_a_template_may_open_the_thought(tmp_path):
     env = started(tmp_path, opened=True)
     assert not env.oracle().startswith("<think>")
     assert judged(env, env.oracle()) == (1, 1)
-    assert judged(env, "<think>" + env.oracle()) == (0, 1)
+    text = "<think>" + env.oracle()
+    assert judged(started(tmp_path, opened=True), text) == (0, 1)
 
 
 @pytest.mark.parametrize("form", ["hermes", "llama_json", "mistral"])
@@ -203,10 +204,6 @@ def test_a_file_conforms(many):
 
 
 # ---- generated ----------------------------------------------------------------------------------
-
-
-def test_it_conforms():
-    assert check_environment(lambda: make("agentrl/CallStep-v0"), tasks=3) == []
 
 
 @pytest.mark.parametrize("form", ["hermes", "llama_pythonic"])

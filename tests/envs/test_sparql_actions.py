@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from agentrl.config import build_run
 from agentrl.conformance import check_environment
-from agentrl.env import make
 from agentrl.envs.sparql import GraphEnv, Sparql
 from agentrl.envs.sparql.graph import knowledge_graph
 from agentrl.envs.sparql.lookup import VOCABULARIES, iri_of, literal
@@ -355,18 +354,6 @@ def test_the_expert_slips_as_often_as_it_is_told():
         seen.append(says(env, env.expert(rng))[0])
     assert 5 < sum(text.startswith("Error: ") for text in seen) < 25
     assert all(text == "No rows" or text.startswith("Error: ") for text in seen)
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"reasoning": True, "renamed": 0.4, "expert_slip": 0.2},
-        {"linking": "search", "actions": ["query", "entity", "property", "describe"]},
-        {"one_query": True, "hops": [1, 2, 3]},
-    ],
-)
-def test_every_variant_conforms(arguments):
-    assert check_environment(lambda: make("agentrl/Sparql-v0", triples=500, **arguments)) == []
 
 
 def test_an_environment_of_files_conforms(birds):

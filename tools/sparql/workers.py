@@ -20,35 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentrl.errors import DataError, ToolError
-
-
-class Lines:
-    """JSON lines over a socket, each with a deadline on the monotonic clock."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.received = bytearray()
-
-    def read(self, until: float) -> dict[str, Any]:
-        """The next line.
-
-        Raises:
-            TimeoutError: none came in time.
-            ConnectionError: the other side has ended.
-        """
-        while (end := self.received.find(b"\n")) < 0:
-            self.connection.settimeout(max(until - time.monotonic(), 1e-3))
-            piece = self.connection.recv(1 << 16)
-            if not piece:
-                raise ConnectionResetError("the process has ended")
-            self.received += piece
-        line, self.received = self.received[:end], self.received[end + 1 :]
-        return dict(json.loads(line))
-
-    def write(self, message: Mapping[str, Any], until: float) -> None:
-        """Send a line; raises like `read`."""
-        self.connection.settimeout(max(until - time.monotonic(), 1e-3))
-        self.connection.sendall(json.dumps(message).encode() + b"\n")
+from agentrl.tools.lines import Lines
 
 
 class Worker:

@@ -1,0 +1,1 @@
+"""Household tasks in text: ALFWorld's games and our own, played by a simulator of its rules."""

@@ -1,0 +1,160 @@
+"""Self-play: both sides are played, each hears its own news, one of them is trained."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from agentrl.agents.chat import Limits
+from agentrl.agents.selfplay import SelfPlayAgent
+from agentrl.algorithms import algorithm
+from agentrl.backends import scripted
+from agentrl.backends.hf import HFPolicy
+from agentrl.env import Reply, TextEnv
+from agentrl.episodes import episode_record, read_episode
+from agentrl.errors import ConfigError, EnvError
+from agentrl.learner import Learner
+from agentrl.protocols import Choice
+from agentrl.rollout import Rollout, seated
+from agentrl.samples import merge
+from agentrl.stage import EnvPool
+from agentrl.strategies import independent
+from agentrl.table import build_table
+from agentrl.types import Source, Status, Task
+
+LIMITS = Limits(turn_tokens=8, trajectory_tokens=100, context_tokens=200)
+WORDS = ("red", "green", "blue")
+
+
+class Duel(TextEnv):
+    """Two players name colours in turn; whoever makes the sixth move pays the learner."""
+
+    max_turns = 6
+
+    def __init__(self, *, learner=0, breaks=0, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.learner, self.breaks = learner, breaks
+
+    def begin(self, data):
+        return f"say {WORDS[0]}"
+
+    def act(self, text):
+        if self.turn == self.breaks:
+            raise EnvError("the board fell down")
+        done = self.turn == 6
+        parts = {"won": 1.0, "move": 0.0} if done else {"move": 0.1}
+        return Reply(text=f"say {WORDS[self.turn % 3]}", parts=parts, done=done, success=done)
+
+    def oracle(self):
+        return WORDS[self.turn % 2]
+
+    def reset(self, **options):
+        text, info = super().reset(**options)
+        return text, {**info, "player": 0, "learner": self.learner}
+
+    def step(self, action):
+        *told, info = super().step(action)
+        return (*told, {**info, "player": self.turn % 2, "learner": self.learner})
+
+
+class Alone(Duel):
+    """Says nothing of players."""
+
+    def reset(self, **options):
+        return TextEnv.reset(self, **options)
+
+
+def play(cast, env=Duel, limits=LIMITS, **arguments):
+    pool = EnvPool(lambda: env(**arguments), 5.0)
+    rollout = Rollout(pool=pool, agent=SelfPlayAgent(limits), concurrency=4)
+    choices = [Choice(Task(env="Duel", data={"number": 0}), 2)]
+    groups = asyncio.run(rollout.groups(choices, cast, seed=0, strategy=independent))
+    pool.close()
+    return groups
+
+
+def sides(groups):
+    """Both trajectories of the first episode."""
+    return groups[0].episodes[0].trajectories
+
+
+@pytest.mark.parametrize("learner", [0, 1])
+def test_each_side_says_every_other_move(tiny, learner):
+    main, other = sides(play(scripted.oracle(tiny.chat), learner=learner))
+    assert [turn.completion.text for turn in main.turns] == [WORDS[learner]] * 3
+    assert [turn.completion.text for turn in other.turns] == [WORDS[1 - learner]] * 3
+    assert (main.agent, other.agent) == ("main", "opponent")
+    assert (main.status, main.success, other.success) == (Status.COMPLETED, True, False)
+
+
+@pytest.mark.parametrize("learner", [0, 1])
+def test_the_learner_is_paid_for_all_moves(tiny, learner):
+    main, other = sides(play(scripted.oracle(tiny.chat), learner=learner))
+    assert main.reward == pytest.approx(2.5)
+    assert main.parts == pytest.approx({"won": 1.0, "move": 0.5, "solved": 1.0})
+    assert other.reward == 0
+    assert main.turns[-1].reward == pytest.approx(2.1 if learner == 0 else 2.0)
+
+
+def test_each_side_hears_its_own_news(tiny):
+    main, other = sides(play(scripted.oracle(tiny.chat)))
+    texts = [
+        [tiny.tokenizer.decode(s.ids) for s in side.turns[-1].spans if s.source is Source.ENV]
+        for side in (main, other)
+    ]
+    assert texts[0] == ["say red", "say blue", "say green"]
+    assert texts[1] == ["say green", "say red", "say blue"]
+    assert [turn.reply for turn in main.turns] == ["say blue", "say green", "say red"]
+
+
+def test_only_the_learner_is_trained_on_exactly_what_it_sampled(tiny):
+    model = tiny.fresh()
+    groups = play(seated({"main": HFPolicy(model, tiny.chat)}, 1.0))
+    table = build_table(groups)
+    mains = [e.main.turns for e in groups[0].episodes]
+    assert table.ids.tolist() == [t for turns in mains for u in turns for t in u.completion.ids]
+    learner = Learner(model, algorithm("grpo"), 1)
+    assert np.allclose(learner.run(table, model).logprobs.detach(), table.behaviour, atol=1e-4)
+    assert all(len(merge(side)[0]) == 1 for side in sides(groups))
+
+
+def test_another_policy_may_be_the_opponent(tiny):
+    one, two = (HFPolicy(tiny.fresh(seed), tiny.chat, name=n) for seed, n in ((0, "a"), (1, "b")))
+    main, other = sides(play(seated({"main": one, "opponent": two}, 1.0)))
+    assert {turn.completion.policy for turn in main.turns} == {"a"}
+    assert {turn.completion.policy for turn in other.turns} == {"b"}
+
+
+def test_episodes_come_back_from_their_record(tiny):
+    episode = play(scripted.oracle(tiny.chat))[0].episodes[0]
+    again = read_episode(episode.task, episode_record(0, episode))
+    assert [t.agent for t in again.trajectories] == ["main", "opponent"]
+    assert not any(turn.trained for turn in again.trajectories[1].turns)
+
+
+def test_what_breaks_is_the_status_of_both(tiny):
+    main, other = sides(play(scripted.oracle(tiny.chat), breaks=4))
+    assert (main.status, other.status) == (Status.ENV_FAILED, Status.ENV_FAILED)
+    assert main.error == "the board fell down"
+    assert (len(main.turns), len(other.turns)) == (2, 2)
+
+
+def test_a_sides_limit_ends_the_episode(tiny):
+    limits = Limits(turn_tokens=8, trajectory_tokens=6, context_tokens=200)
+    main, _ = sides(play(scripted.oracle(tiny.chat), limits=limits))
+    assert main.status is Status.TOKEN_LIMIT
+    assert len(main.turns) == 2
+
+
+def test_a_game_that_the_opponent_ends_at_once_pays_without_turns(tiny):
+    class Short(Duel):
+        max_turns = 1
+
+    main, other = sides(play(scripted.oracle(tiny.chat), env=Short, learner=1))
+    assert (main.turns, main.reward, main.status) == ((), 0.1, Status.TURN_LIMIT)
+    assert len(other.turns) == 1
+
+
+def test_an_environment_without_players_is_refused(tiny):
+    with pytest.raises(ConfigError, match=r"needs info\['player'\], which Duel does not give"):
+        play(scripted.oracle(tiny.chat), env=Alone)
