@@ -162,7 +162,7 @@ def test_what_cannot_be_is_refused(agent, told):
         build_run({"env": "agentrl/Echo-v0", "agent": agent})
 
 
-@pytest.mark.parametrize("name", [name for name in AGENTS if name != "selfplay"])
+@pytest.mark.parametrize("name", AGENTS)
 def test_a_run_repeats_its_agent(name):
     run = build_run({"env": "agentrl/Echo-v0", "agent": name})
     assert build_run(run.resolved()).resolved() == run.resolved()

@@ -39,7 +39,7 @@ def show(what: str, name: str | None, *, json: bool) -> None:
 def _line(entry: Entry) -> str:
     """An entry in a list; papers with their tier, source and how certain their formula is."""
     if "certainty" not in entry:
-        return f"{entry['name']:<22} {entry['summary']}"
+        return f"{entry['name']:<26} {entry['summary']}"
     arxiv = re.search(r"\d{4}\.\d{5}", entry["source"])
     source = arxiv.group(0) if arxiv else ""
     certain = shorten(re.split(r"[;,(.]", entry["certainty"])[0], 24, placeholder="")

@@ -4,6 +4,9 @@
     gem             GEM's games, puzzles and questions          agentrl[gem]
     textarena       TextArena's games for one player or two     agentrl[textarena]
     reasoning_gym   reasoning-gym's generated questions         agentrl[reasoning-gym]
+    verifiers       tasksets of verifiers                       agentrl[verifiers]
+    openenv         OpenEnv servers                             agentrl[openenv]
+    mcp             the tools of an MCP server, with your tasks agentrl[mcp]
 
 Arguments are those of the adapter; others go to what it wraps. In a run the same is written
 `env: {id: agentrl/Gem-v0, game: "game:Mastermind-v0-easy"}`.
@@ -36,6 +39,24 @@ def textarena(game: str, **options: Any) -> TextEnv:
 def reasoning_gym(dataset: str | Mapping[str, float], **options: Any) -> TextEnv:
     """Questions of reasoning-gym. Raises: ConfigError."""
     return adapted("agentrl/ReasoningGym-v0", options, "config", dataset=dataset)
+
+
+def verifiers(taskset: str, **options: Any) -> TextEnv:
+    """A taskset of verifiers by its id. Raises: ConfigError, DataError."""
+    return adapted("agentrl/Verifiers-v0", options, "taskset_config", taskset=taskset)
+
+
+def openenv(url: str, **options: Any) -> TextEnv:
+    """The environment of an OpenEnv server. Raises: ConfigError, EnvError."""
+    return adapted("agentrl/OpenEnv-v0", options, "reset", url=url)
+
+
+def mcp(tasks: str, **options: Any) -> TextEnv:
+    """Tasks of a JSONL file for the tools of an MCP server: `command` or `url`.
+
+    Raises: ConfigError, DataError, ToolError.
+    """
+    return make("agentrl/Mcp-v0", tasks=tasks, **options)
 
 
 def adapted(id: str, options: Mapping[str, Any], rest: str = "arguments", **what: Any) -> TextEnv:
