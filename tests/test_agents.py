@@ -151,7 +151,7 @@ def test_recorded_episodes_come_back(tiny, name):
     [
         ("windows", "unknown agent 'windows': did you mean 'window'"),
         ({"name": "window", "turns": 0}, "turns is 0"),
-        ({"name": "summary", "evry": 2}, "unknown key 'evry'"),
+        ({"name": "summary", "everyn": 2}, "unknown key 'everyn'"),
         ({"name": "stepwise", "prompt": "{observatoin}"}, "did you mean 'observation'"),
         ({"name": "stepwise", "prompt": "{"}, "write {{ for a brace"),
         ({"name": "stepwise", "history": -1}, "history is -1"),

@@ -175,8 +175,8 @@ class AlfWorld(TextEnv):
         for kind in others:
             for seed in range(CORPUS):
                 game = make_game(kind, seed, self.size)
-                things = " ".join(one.name for one in (*game.items, *game.receptacles))
-                yield f"{game.sentence}\nsee {things}"
+                things = [one.name for one in game.items] + [one.name for one in game.receptacles]
+                yield f"{game.sentence}\nsee {' '.join(things)}"
 
     # ---- the game ---------------------------------------------------------------------------
 

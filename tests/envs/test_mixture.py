@@ -68,7 +68,7 @@ def test_metrics_tell_members_apart(tmp_path):
         ({"a": {"id": "agentrl/Sudoko-v0"}}, r"members.a: unknown environment .*Sudoku"),
         ({"a": {"size": 4}}, "members.a has no id"),
         ({"a": SUDOKU | {"weight": 0}}, "members.a.weight is 0"),
-        ({"a": SUDOKU | {"sise": 4}}, r"members.a: .*sise"),
+        ({"a": SUDOKU | {"sizes": 4}}, r"members.a: .*sizes"),
     ],
 )
 def test_what_cannot_be_is_refused(members, told):
