@@ -8,7 +8,7 @@ if __name__ == "envs":
     raise ImportError("import agentrl.envs, not envs: this folder is the package agentrl.envs")
 
 ENVIRONMENTS = {
-    "agentrl/AlfWorld-v0": "agentrl.envs.alfworld.env:AlfWorld",
+    "agentrl/AlfWorld-v0": "agentrl.envs.alfworld:AlfWorld",
     "agentrl/Bfcl-v0": "agentrl.envs.bfcl:Bfcl",
     "agentrl/CallStep-v0": "agentrl.envs.functions:CallStep",
     "agentrl/Echo-v0": "agentrl.envs.echo:Echo",

@@ -26,8 +26,8 @@ def told(feedback: str, compact: bool) -> str:
 
     `compact` puts it on one line.
     """
-    text, _, status = feedback.rpartition(STATUS)
-    if "=-" not in status and status.strip():
+    text, prompt, status = feedback.rpartition(STATUS)
+    if not prompt or (status.strip() and "=-" not in status):
         text = feedback
     text = text.partition(ENDING)[0]
     if BANNER in text:

@@ -75,10 +75,9 @@ def main() -> None:
     lines, desk = Lines(socket.socket(fileno=int(sys.argv[1]))), Desk()
     while True:
         try:
-            request = lines.read()
+            lines.write(desk.answer(lines.read()))
         except ConnectionError:  # the owner has closed it or has ended
             return
-        lines.write(desk.answer(request))
 
 
 if __name__ == "__main__":

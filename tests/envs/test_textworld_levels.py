@@ -109,6 +109,8 @@ def test_games_that_cannot_be_drawn_are_refused(arguments, says):
 def test_a_screen_is_told_without_its_decoration():
     assert told(SCREEN, compact=False) == "Open the safe.\n-= Study =-\nA study.\nYou see a   safe."
     assert told(SCREEN, compact=True).startswith("Open the safe. -= Study =- A study. You see a sa")
+    assert told("-= Study =-\nA study.", compact=True) == "-= Study =- A study."
+    assert told("A sign:\n>>> north", compact=True) == "A sign: >>> north"
     assert told(WON, compact=True) == "You win. *** The End ***"
 
 
