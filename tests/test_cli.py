@@ -20,6 +20,7 @@ RIVERS = f"endpoint={QUESTIONS}/graph.ttl"
 NEEDED = {
     "agentrl/Qald-v0": (f"file={QUESTIONS}/qald.json", RIVERS),
     "agentrl/Lcquad-v0": (f"file={QUESTIONS}/lcquad.json", RIVERS, "graph=dbpedia"),
+    "agentrl/Mixture-v0": ("members={words: {id: agentrl/Echo-v0}}",),
 }
 """Environments without defaults for everything, and their settings."""
 OWN = [name for name, entry in ENVIRONMENTS.items() if ".adapters." not in entry]

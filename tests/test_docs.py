@@ -66,6 +66,12 @@ def test_the_tools_of_the_readme_are_called():
     assert env.step("done")[-1]["success"]
 
 
+def test_the_adapter_of_the_readme_plays(capsys):
+    code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[2]
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    assert capsys.readouterr().out
+
+
 def test_the_commands_of_the_readme_parse():
     lines = re.findall(r"^    agentrl (.*?)(?:#.*)?$", README.read_text(), re.MULTILINE)
     assert len(lines) >= 7
