@@ -75,6 +75,7 @@ class Report:
         key = ("sampled", "held-out")
         return {
             "task": self.run.env_id,
+            "env": self.run.resolved()["env"],
             "seed": self.run.seed,
             "before": before[key].as_dict(),
             "after": after[key].as_dict(),
