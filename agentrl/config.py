@@ -28,7 +28,7 @@ from agentrl.agents.chat import Limits
 from agentrl.algorithms import algorithm as named_algorithm
 from agentrl.algorithms.base import Algorithm, Part, part
 from agentrl.combinations import check_combinations
-from agentrl.env import TextEnv, env_class
+from agentrl.env import TextEnv, env_class, make
 from agentrl.errors import ConfigError, suggestion
 from agentrl.slots import SLOTS, about, described, keyed, mapping, named, slot_part, text
 from agentrl.yamlfile import locate, plain, read_tree
@@ -92,14 +92,10 @@ class Run:
 
     def make_env(self) -> TextEnv:
         """A new environment of this run."""
-        from agentrl.env import make
-
         return make(self.env_id, **self.env.arguments)
 
     def sources(self, env: TextEnv) -> dict[str, TextEnv]:
         """Which environment each split's tasks come from; both are played by such as `env`."""
-        from agentrl.env import make
-
         if not self.held_out:
             return {"train": env, "test": env}
         changed = self.env.but(**self.held_out)
@@ -148,9 +144,6 @@ def build_run(tree: Mapping[str, Any]) -> Run:
     if "env" not in tree:
         raise ConfigError("env is missing: name an environment, for example agentrl/Sparql-v0")
     env_id, env = _env(tree["env"])
-    held_out = mapping(tree.get("held_out", {}), "held_out")
-    with keyed("held_out"):
-        env.but(**held_out)()
     model_name, model = _model(tree.get("model", "tiny"))
     engines = _entry("agentrl.backends.engines:ENGINES")
     engine_name, engine = _choice("engine", tree.get("engine", {}), engines)
@@ -165,7 +158,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
     run = Run(
         env_id=env_id,
         env=env,
-        held_out=held_out,
+        held_out=_held_out(tree.get("held_out", {}), env),
         model_name=model_name,
         model=model,
         engine_name=engine_name,
@@ -195,6 +188,14 @@ def _env(value: Any) -> tuple[str, Part]:
         checked = part(environment, **arguments)
         checked()  # its own constructor knows what cannot be
     return name, checked
+
+
+def _held_out(value: Any, env: Part) -> dict[str, Any]:
+    changes = mapping(value, "held_out")
+    if changes:  # an environment may load much: it is not made for nothing
+        with keyed("held_out"):
+            env.but(**changes)()
+    return changes
 
 
 def _model(value: Any) -> tuple[str, Part]:

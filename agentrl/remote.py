@@ -65,7 +65,8 @@ class Scripted:
     def close(self) -> None:
         """End the environments' threads."""
         self.pool.close()
-        self.env.close()
+        for env in self.sources.values():
+            env.close()
 
     def __enter__(self) -> Self:
         return self

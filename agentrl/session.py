@@ -135,7 +135,8 @@ class Session:
         """End the environments' threads and the engine."""
         self.policy.close()
         self.pool.close()
-        self.env.close()
+        for env in self.sources.values():
+            env.close()
 
     def __enter__(self) -> Session:
         return self
