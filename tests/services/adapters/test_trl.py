@@ -17,7 +17,11 @@ from agentrl.backends.tiny import tiny_model, word_tokenizer
 from agentrl.envs.echo import WORDS
 from agentrl.export import trl
 
-pytestmark = [pytest.mark.service, pytest.mark.filterwarnings("default")]
+pytestmark = [
+    pytest.mark.service,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("accelerate_anew"),
+]
 CALL = '<tool_call>\n{{"name": "say", "arguments": {{"text": "{}"}}}}\n</tool_call>'
 
 
