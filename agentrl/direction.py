@@ -106,6 +106,10 @@ class DirectedPlayer:
         """The policy's chat format."""
         return self.player.chat
 
+    def again(self, place: int) -> Player:
+        """Another role: a direction is for the first one alone."""
+        return self.player.again(place)
+
     async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
         """The recorded completion while there is one, then the policy's own. Raises: EnvError."""
         number, self.calls = self.calls, self.calls + 1

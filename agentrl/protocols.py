@@ -115,10 +115,16 @@ class Player(Protocol):
     async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
         """Sample the next completion of this episode."""
 
+    def again(self, place: int) -> Player:
+        """The same policy in another role of the episode, with draws of its own."""
+
 
 @runtime_checkable
 class Reciter(Protocol):
     """A player that reads from a script, so an agent answers its own questions itself."""
+
+    script: Callable[[], Awaitable[str]]
+    """What the script says next."""
 
     async def recite(self, text: str, max_tokens: int) -> Completion:
         """This text as a completion."""

@@ -57,6 +57,10 @@ class SeatedPolicy:
         """The policy's chat format."""
         return self.policy.chat
 
+    def again(self, place: int) -> SeatedPolicy:
+        """The same policy in another role: its draws do not depend on how the roles take turns."""
+        return SeatedPolicy(self.policy, self.temperature, derive_seed(self.seed, place))
+
     async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
         """Sample the next completion of this episode."""
         seed = derive_seed(self.seed, self.policy.name, self.calls)

@@ -164,7 +164,8 @@ def test_what_cannot_be_is_refused(agent, told):
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_run_repeats_its_agent(name):
-    run = build_run({"env": "agentrl/Echo-v0", "agent": name})
+    needs = {"function": "test_programs:reviewed"} if name == "program" else {}
+    run = build_run({"env": "agentrl/Echo-v0", "agent": {"name": name, **needs}})
     assert build_run(run.resolved()).resolved() == run.resolved()
 
 

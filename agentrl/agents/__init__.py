@@ -5,6 +5,8 @@
     summary     the task, a summary that the policy writes itself, and the turns since
     stepwise    a prompt made anew for every turn, as verl-agent does
     selfplay    one policy on both sides of a game
+    agentflow   a planner, an executor, a verifier and a generator around a memory
+    program     several roles, written by you as one async function
 
 Whatever an agent lets the policy read, `Turn.spans` are the exact ids that it read.
 """
@@ -18,6 +20,8 @@ AGENTS = MappingProxyType(
         "summary": "agentrl.agents.memory:SummaryAgent",
         "stepwise": "agentrl.agents.stepwise:StepwiseAgent",
         "selfplay": "agentrl.agents.selfplay:SelfPlayAgent",
+        "agentflow": "agentrl.agents.agentflow:AgentFlow",
+        "program": "agentrl.agents.program:FunctionAgent",
     }
 )
 """Agents by the name that a run's `agent` section gives them. Built from `Limits`; further

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,6 +70,26 @@ class Ending(NamedTuple):
         return cls(bool(info.get("success")), None if answer is None else str(answer))
 
 
+class Outcome(NamedTuple):
+    """How an episode ended, as the main trajectory says it."""
+
+    status: Status
+    success: bool = False
+    answer: str | None = None
+    error: str = ""
+
+
+async def outcome(playing: Awaitable[tuple[Status, Ending]]) -> Outcome:
+    """How playing ends; what environments, tools and policies break on the way is data."""
+    try:
+        status, ending = await playing
+    except ContextOverflowError as full:
+        return Outcome(Status.CONTEXT_LIMIT, error=str(full))
+    except (EnvError, PolicyError) as broken:
+        return Outcome(failure_status(broken), error=str(broken))
+    return Outcome(status, *ending)
+
+
 class Exchange(NamedTuple):
     """One turn with the environment: what was said, and what came back."""
 
@@ -122,21 +142,12 @@ class ChatAgent:
         """One episode with one trajectory; what broke is its status, and the turns before stay."""
         started = time.perf_counter()
         turns: list[Turn] = []
-        error, last = "", Ending()
-        try:
-            status, last = await self._converse(task, stage, players["main"], turns, started)
-        except ContextOverflowError as full:
-            status, error = Status.CONTEXT_LIMIT, str(full)
-        except (EnvError, PolicyError) as broken:
-            status, error = failure_status(broken), str(broken)
+        end = await outcome(self._converse(task, stage, players["main"], turns, started))
         trajectory = Trajectory(
             turns=tuple(turns),
             reward=sum(turn.reward for turn in turns),
             parts=total(turns),
-            status=status,
-            success=last.success,
-            answer=last.answer,
-            error=error,
+            **end._asdict(),
             seconds=time.perf_counter() - started,
             env_seconds=stage.seconds,
         )

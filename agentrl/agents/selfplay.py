@@ -17,10 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agentrl.agents.chat import Ending, Exchange, Limits, Memory, total
-from agentrl.errors import ConfigError, ContextOverflowError, EnvError, PolicyError
+from agentrl.agents.chat import Ending, Exchange, Limits, Memory, outcome, total
+from agentrl.errors import ConfigError
 from agentrl.protocols import Player, Stage
-from agentrl.rollout import failure_status
 from agentrl.types import (
     Completion,
     Episode,
@@ -170,22 +169,13 @@ class SelfPlayAgent:
             opponent=Side(player=players.get("opponent", main), trained=False),
             started=started,
         )
-        error, last = "", Ending()
-        try:
-            status, last = await match.play(task)
-        except ContextOverflowError as full:
-            status, error = Status.CONTEXT_LIMIT, str(full)
-        except (EnvError, PolicyError) as broken:
-            status, error = failure_status(broken), str(broken)
+        end = await outcome(match.play(task))
         learner = match.learner.trajectory(
             "main",
-            status,
-            success=last.success,
-            answer=last.answer,
-            error=error,
+            **end._asdict(),
             seconds=time.perf_counter() - started,
             env_seconds=stage.seconds,
         )
-        opponent = match.opponent.trajectory("opponent", status)
+        opponent = match.opponent.trajectory("opponent", end.status)
         others = (opponent,) if opponent.turns else ()
         return Episode(task=task, trajectories=(learner, *others))

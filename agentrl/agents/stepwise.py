@@ -5,7 +5,7 @@ Every turn is a sample of its own, as in verl-agent, so its context does not gro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from string import Formatter
 from typing import Any, NamedTuple
@@ -111,21 +111,21 @@ class StepwiseAgent(ChatAgent):
             raise ConfigError(f"history is {history}: give 0 or more turns", "history")
         template = Template(prompt, first, entry, choices)
         for name, text in template._asdict().items():
-            check_names(name, text)
+            check_names(name, text, FIELDS[name])
         self.memory = partial(Stepwise, template=template, history=history)
 
 
-def check_names(name: str, text: str) -> None:
-    """Refuse a template that cannot be filled. Raises: ConfigError."""
-    known = sorted(FIELDS[name])
+def check_names(name: str, text: str, known: Collection[str]) -> None:
+    """Refuse a template with other names than the known ones. Raises: ConfigError."""
     try:
         used = [field for _, field, _, _ in Formatter().parse(text) if field is not None]
     except ValueError as error:
         raise ConfigError(f"{name} is {text!r}: {error}; write {{{{ for a brace", name) from error
     for field in used:
-        if field not in FIELDS[name]:
+        if field not in known:
+            close = suggestion(field, sorted(known))
             raise ConfigError(
-                f"{name} has no {{{field}}}: {suggestion(field, known)}; write {{{{ for a brace",
+                f"{name} has no {{{field}}}: {close}; write {{{{ for a brace",
                 name,
             )
 

@@ -88,7 +88,7 @@ class Part:
         return part(self.function, **{**self.arguments, **changes})
 
 
-def part(function: Callable[..., Any], **arguments: Any) -> Part:
+def part(function: Callable[..., Any], /, **arguments: Any) -> Part:
     """Configure a component.
 
     Raises:

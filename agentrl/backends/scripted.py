@@ -34,6 +34,10 @@ class ScriptedPlayer:
             raise EnvError(f"the script said {text!r}: give a text")
         return scripted(self.chat, text, max_tokens)
 
+    def again(self, place: int) -> ScriptedPlayer:
+        """Itself: there is one script."""
+        return self
+
     async def recite(self, text: str, max_tokens: int) -> Completion:
         """An answer that an agent gives itself, for the script knows actions only."""
         return scripted(self.chat, text, max_tokens)
