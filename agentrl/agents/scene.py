@@ -207,16 +207,13 @@ class Scene:
             parent: the role whose last turn called it.
             system: what it reads first.
             tools: JSON schemas that it reads with that.
-            trained: whether its tokens are rows; context of the others if not.
+            trained: whether its tokens are rows; if not, demonstrations teach it all the same.
             limits: of its own; by default the run's.
 
         Raises:
             ConfigError: a policy that the run does not have.
         """
-        if policy and policy not in self.players:
-            known = suggestion(policy, list(self.players))
-            raise ConfigError(f"the role {name!r} wants the policy {policy!r}: {known}", "agent")
-        player = self.players.get(policy or name, self.players["main"])
+        player = self._player(name, policy)
         index = len(self.roles)
         made = Role(
             scene=self,
@@ -225,7 +222,7 @@ class Scene:
             player=player.again(index) if index else player,
             limits=limits or self.limits,
             parent=None if parent is None else self._call(parent),
-            trained=trained,
+            trained=trained or isinstance(player, Reciter),
             system=system,
             tools=tools,
         )
@@ -258,6 +255,16 @@ class Scene:
     async def ask(self, method: str, *arguments: Any) -> Any:
         """Call another method of the environment. Raises: EnvError."""
         return await self.stage.ask(method, *arguments)
+
+    def _player(self, name: str, policy: str) -> Player:
+        """Who speaks for a role; a script speaks for all. Raises: ConfigError."""
+        main = self.players["main"]
+        if isinstance(main, Reciter):
+            return main
+        if policy and policy not in self.players:
+            known = suggestion(policy, list(self.players))
+            raise ConfigError(f"the role {name!r} wants the policy {policy!r}: {known}", "agent")
+        return self.players.get(policy or name, main)
 
     def _call(self, parent: Role) -> Parent:
         """The call that a role makes now; calls of one turn are counted."""
