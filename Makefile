@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PINS := pyproject.toml constraints.txt
 PIP := -m pip install -qq --disable-pip-version-check --no-warn-conflicts
 INSTALL = $(PIP) -c constraints.txt
-EXTRAS := sparql,http,mcp,bfcl,textworld
+EXTRAS := sparql,http,mcp,bfcl,textworld,postgres
 FOREIGN := http,mcp,gem,textarena,reasoning-gym,verifiers,openenv
 BFCL := --no-deps bfcl-eval==2026.3.23
 OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
@@ -25,7 +25,7 @@ OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help train test test-learning test-services soak check typecheck test-wheel docs bench \
-	env-vllm env-bfcl env-alfworld env-adapters virtuoso compilers clean
+	env-vllm env-bfcl env-alfworld env-adapters virtuoso postgresql compilers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -47,8 +47,8 @@ env-adapters: $(ADAPTERS)/.installed ## the libraries whose environments run her
 
 env-vllm: $(VLLM)/.installed ## vLLM for this machine, in an environment of its own: .venv-vllm
 
-test-services: $(VLLM)/.installed $(OFFICIAL)/.installed $(ALFWORLD)/.installed $(ADAPTERS)/.installed virtuoso ## the tests that start servers, engines and other libraries: vLLM, SPARQL endpoints, BFCL, ALFWorld, GEM, TRL ...
-	$(OFFLINE) $(VLLM)/bin/python -m pytest -m service tests/services --ignore tests/services/adapters
+test-services: $(VLLM)/.installed $(OFFICIAL)/.installed $(ALFWORLD)/.installed $(ADAPTERS)/.installed virtuoso postgresql ## the tests that start servers, engines and other libraries: vLLM, SPARQL endpoints, PostgreSQL, BFCL, ALFWorld, GEM, TRL ...
+	$(OFFLINE) $(VLLM)/bin/python -m pytest -m service tests/services tests/journal --ignore tests/services/adapters
 	$(OFFLINE) $(ADAPTERS)/bin/python -m pytest -m service tests/services/adapters
 
 soak: $(VENV)/.test-installed $(VLLM)/.installed ## what takes long: 10,000 conversations per template, parsers fuzzed for 10 minutes
@@ -135,6 +135,10 @@ $(VLLM)/.installed: $(PINS) Makefile
 # Virtuoso is a package of the operating system; without it, or the right to install it, its tests say so.
 virtuoso:
 	@command -v virtuoso-t >/dev/null || apt-get install -qq -y --no-install-recommends virtuoso-opensource >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends virtuoso-opensource; } >/dev/null 2>&1 || echo "make: cannot install virtuoso-opensource: its tests are skipped"
+
+# So is PostgreSQL, whose server the tests start as its own user.
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || apt-get install -qq -y --no-install-recommends postgresql >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends postgresql; } >/dev/null 2>&1 || echo "make: cannot install postgresql: its tests are skipped"
 
 $(VENV)/.train-installed: $(PINS) | $(VENV)/.created
 	@echo "installing agentrl into $(VENV): minutes the first time"

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentrl.agents.scene import Scene
     from agentrl.algorithms import algorithm
     from agentrl.algorithms.base import Algorithm, Part, part
     from agentrl.config import Run, build_run, load_run
@@ -65,6 +66,7 @@ __all__ = [
     "Reply",
     "Rollout",
     "Run",
+    "Scene",
     "Session",
     "Status",
     "Table",
@@ -87,6 +89,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "agents.scene": "Scene",
     "algorithms": "algorithm",
     "algorithms.base": "Algorithm Part part",
     "config": "Run build_run load_run",

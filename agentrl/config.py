@@ -4,12 +4,14 @@
     held_out    arguments of it that differ where held-out tasks come from
     model       `tiny`, or a path, with its loader's arguments
     engine      what samples: `hf`, `vllm` or `server`
+    policies    those that play beside the trained one, by name: ensemble.Ensemble
     chat        how the model writes conversations: chat.TemplateChat
     agent       a name in agents.AGENTS, with its arguments
     algorithm   a name, or a record with changed slots
     warm_start  warmstart.warm_start, or null
     rollout     rollout.Plan            limits   agents.chat.Limits
     learner     learner.Learner         train    config.Schedule
+    journal     journal.place.Place
 
 Every section is the signature of what it configures: there is no second list of keys to fall
 behind. What the parts refuse together is in `combinations.py`, reading text in `yamlfile.py`.
@@ -34,8 +36,8 @@ from agentrl.slots import SLOTS, about, described, keyed, mapping, named, slot_p
 from agentrl.yamlfile import locate, plain, read_tree
 
 SECTIONS = (
-    *("env", "held_out", "model", "engine", "chat", "agent", "algorithm"),
-    *("rollout", "limits", "learner", "train", "warm_start"),
+    *("env", "held_out", "model", "engine", "policies", "chat", "agent", "algorithm"),
+    *("rollout", "limits", "learner", "train", "warm_start", "journal"),
 )
 TARGETS = {
     "chat": "agentrl.chat:TemplateChat",
@@ -43,6 +45,7 @@ TARGETS = {
     "limits": "agentrl.agents.chat:Limits",
     "learner": "agentrl.learner:Learner",
     "train": "agentrl.config:Schedule",
+    "journal": "agentrl.journal.place:Place",
 }
 """Sections that are one component's arguments."""
 SCALARS = ("seed", "out", "threads")
@@ -75,6 +78,7 @@ class Run:
     model: Part
     engine_name: str
     engine: Part
+    policies: Mapping[str, str]
     chat: Part
     agent_name: str
     agent: Part
@@ -84,6 +88,7 @@ class Run:
     limits: Part
     learner: Part
     train: Part
+    journal: Part
     warm_start: Part | None = None
     seed: int = 0
     out: str = "runs/run"
@@ -103,7 +108,8 @@ class Run:
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, defaults included; `load_run` reads it back to the same run."""
-        sections = {name: getattr(self, name) for name in ("rollout", "limits", "learner", "train")}
+        names = ("rollout", "limits", "learner", "train", "journal")
+        sections = {name: getattr(self, name) for name in names}
         parts = self.algorithm.parts
         slots = {slot: (slot in parts and described(slot, parts[slot])) or None for slot in SLOTS}
         return {
@@ -111,6 +117,7 @@ class Run:
             "held_out": plain(self.held_out),
             "model": {"name": self.model_name, **plain(self.model.settings)},
             "engine": {"name": self.engine_name, **plain(self.engine.settings)},
+            "policies": dict(self.policies),
             "chat": plain(self.chat.settings),
             "agent": {"name": self.agent_name, **plain(self.agent.settings)},
             "warm_start": self.warm_start and plain(self.warm_start.settings),
@@ -163,6 +170,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         model=model,
         engine_name=engine_name,
         engine=engine,
+        policies=_policies(tree.get("policies", {})),
         agent_name=agent_name,
         agent=agent,
         algorithm_name=algorithm_name,
@@ -196,6 +204,14 @@ def _held_out(value: Any, env: Part) -> dict[str, Any]:
         with keyed("held_out"):
             env.but(**changes)()
     return changes
+
+
+def _policies(value: Any) -> dict[str, str]:
+    sources = mapping(value, "policies")
+    if sources:
+        with keyed("policies"):
+            _entry("agentrl.ensemble:check_sources")(sources)
+    return sources
 
 
 def _model(value: Any) -> tuple[str, Part]:

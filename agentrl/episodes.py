@@ -20,6 +20,7 @@ from agentrl.types import (
     Episode,
     Finish,
     Group,
+    Ids,
     Parent,
     Parse,
     Source,
@@ -101,9 +102,14 @@ def continues(before: Turn, turn: Turn) -> bool:
     said = Span(ids=before.completion.ids, source=Source.SAMPLED)
     expected = (*before.spans, said)
     return len(turn.spans) >= len(expected) and all(
-        one is other or (one.source is other.source and np.array_equal(one.ids, other.ids))
+        one is other or (one.source is other.source and equal(one.ids, other.ids))
         for one, other in zip(expected, turn.spans, strict=False)
     )
+
+
+def equal(one: Ids, other: Ids) -> bool:
+    """Whether ids are the same; most are one array, which is seen at once."""
+    return one is other or np.array_equal(one, other)
 
 
 def _spans(spans: Iterable[Span]) -> list[list[Any]]:
@@ -113,19 +119,34 @@ def _spans(spans: Iterable[Span]) -> list[list[Any]]:
 def read_groups(path: Path, step: int | None = None) -> list[Group]:
     """The groups of one recorded step, the last one by default.
 
+    A run's folder is read from its journal, or where it has none from its `episodes.jsonl`.
+
     Raises:
         DataError: no such file, a torn or foreign line, or a step that was not recorded.
     """
+    if path.is_dir():
+        from agentrl.journal import folder  # which reads and writes through this module
+
+        recorded = folder.read_step(path, step)
+        if recorded is not None:
+            return recorded
+        path = path / "episodes.jsonl"
     rows = read_rows(path)
     steps = sorted({row["step"] for row in rows})
     if not steps:
         raise DataError(f"{path} holds no episode: record a run first")
-    wanted = steps[-1] if step is None else step
-    if wanted not in steps:
-        raise DataError(f"{path} has no step {wanted}: it holds {steps[0]} to {steps[-1]}")
+    wanted = choose(path, steps, step)
     chosen = [row for row in rows if row["step"] == wanted]
     groups = [list(members) for _, members in groupby(chosen, key=lambda row: row["group"])]
     return [read_group(members) for members in groups]
+
+
+def choose(source: object, steps: Sequence[int], step: int | None) -> int:
+    """The step that is meant, the last one by default. Raises: DataError: it was not recorded."""
+    wanted = steps[-1] if step is None else step
+    if wanted not in steps:
+        raise DataError(f"{source} has no step {wanted}: it holds {steps[0]} to {steps[-1]}")
+    return wanted
 
 
 def read_rows(path: Path) -> list[Row]:

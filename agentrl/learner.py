@@ -149,6 +149,14 @@ class Learner:
         metrics["learner/lr"] = float(self.scheduler.get_last_lr()[0])
         return dict(metrics)
 
+    def weights(self, table: Table) -> torch.Tensor:
+        """What each row weighs in the optimiser step that it is first part of, `[M]`."""
+        table = table.with_columns(row=torch.arange(len(table)))
+        weight = torch.zeros(len(table))
+        for part in self._minibatches(table):
+            weight[part.row] = self.algorithm.weighting(part).float()
+        return weight
+
     def losses(self, table: Table) -> Iterator[tuple[torch.Tensor, Metrics]]:
         """The step's loss, micro-batch by micro-batch: the sum is the same for every split."""
         return self._losses(table.with_columns(old=table.old.clone()))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from agentrl.chat import Dialogue
     from agentrl.direction import Direction
+    from agentrl.env import Reply
     from agentrl.table import Table, View
 
     Keep = Callable[[Group], bool]
@@ -145,6 +146,29 @@ class Stage(Protocol):
 
     async def ask(self, method: str, *arguments: Any) -> Any:
         """Call another method of the environment, for example its oracle."""
+
+
+class Workplace(Protocol):
+    """What agents that delegate need of an environment; none of it touches its own episode.
+
+    Assignments are of the episode that `reset` began, any number of them at once.
+    """
+
+    def assign(self, kind: str, order: str) -> tuple[str, str, Mapping[str, Any]]:
+        """Begin an assignment for an agent of a kind.
+
+        Its id, what that agent hears first, and an info that may hold `system` and `tools`.
+        """
+
+    def work(self, assignment: str, text: str) -> Reply:
+        """Take a text of that agent's. Once done, the reply's text is its report.
+
+        The parts are that agent's; `format` (1 if all was well formed) and `expert` (how good the
+        report is, from 0 to 1) have a meaning in `teams.agent_rewards`.
+        """
+
+    def cue(self, assignment: str) -> None:
+        """Let `oracle` and `expert` speak for that agent next, for the main one if it is empty."""
 
 
 Agent = Callable[[Task, Stage, Mapping[str, Player]], Awaitable[Episode]]

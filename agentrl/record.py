@@ -1,4 +1,7 @@
-"""Where a run's numbers go: the terminal, `metrics.jsonl`, TensorBoard and `episodes.jsonl`."""
+"""Where a run's numbers go: the terminal, `metrics.jsonl`, TensorBoard and the journal.
+
+`episodes.jsonl` is the journal's export, written when the recorder closes.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,20 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from agentrl.episodes import episode_record
+from agentrl.attribution import Attribution
+from agentrl.journal.folder import export
+from agentrl.journal.writing import Writer
 from agentrl.protocols import Choice
+from agentrl.table import Table
 from agentrl.types import Group
+
+if TYPE_CHECKING:
+    import torch
 
 SHOWN = {
     "train/success": "success {:.2f}",
@@ -33,20 +42,22 @@ class Recorder:
     """Writes as it goes: every line is on disk before the next step starts.
 
     `resume` is the step that a resumed run repeats first: what a killed one wrote from there on is
-    dropped.
+    dropped, or in the journal no longer of the run's lineage. The recorder closes the journal.
     """
 
-    def __init__(self, out: Path, console: Console, resume: int | None = None) -> None:
+    def __init__(
+        self, out: Path, console: Console, writer: Writer, resume: int | None = None
+    ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         out.mkdir(parents=True, exist_ok=True)
-        self.console = console
-        files = [out / f"{name}.jsonl" for name in ("metrics", "episodes", "choices")]
+        self.out, self.console, self.writer = out, console, writer
+        files = [out / f"{name}.jsonl" for name in ("metrics", "choices")]
         if resume is not None:
             for path in files:
                 rewind(path, resume)
-        self.metrics, self.episodes, self.ledger = (path.open("a", buffering=1) for path in files)
-        self.played, self.group = -1, 0
+        self.metrics, self.ledger = (path.open("a", buffering=1) for path in files)
+        self.attribution = Attribution()
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=resume)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -86,12 +97,14 @@ class Recorder:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def groups(self, step: int, groups: Sequence[Group]) -> None:
-        """Every episode, one JSON line each."""
-        for group in groups:
-            self.group = self.group + 1 if step == self.played else 0
-            self.played = step
-            for episode in group.episodes:
-                self.episodes.write(json.dumps(episode_record(step, episode, self.group)) + "\n")
+        """Every episode, into the journal."""
+        self.attribution.note(step, self.writer.groups(step, groups), groups)
+
+    def credits(
+        self, step: int, table: Table, groups: Sequence[Group], weight: torch.Tensor
+    ) -> None:
+        """What the learner made of the groups, into the journal; `weight` is `[M]`."""
+        self.writer.credits(step, self.attribution.credits(table, groups, weight))
 
     def choices(self, step: int, choices: Sequence[Choice], groups: Sequence[Group]) -> None:
         """The sampler's ledger: what each decision believed, cost and earned, a line each."""
@@ -105,12 +118,13 @@ class Recorder:
         self.close()
 
     def close(self) -> None:
-        """Flush and close everything."""
+        """Flush and close everything, and export the episodes."""
         self.progress.stop()
         self.metrics.close()
-        self.episodes.close()
         self.ledger.close()
         self.board.close()
+        with self.writer.journal as journal:
+            export(journal, self.writer.run, self.out / "episodes.jsonl")
 
 
 def rewind(path: Path, step: int) -> None:

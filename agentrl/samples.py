@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentrl.errors import DataError
-from agentrl.types import Ids, Source, Trajectory, Turn, join
+from agentrl.types import Episode, Ids, Source, Trajectory, Turn, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,19 @@ class Sample:
     ids: Ids
     observed: NDArray[np.bool_]
     """`[T]`, True where the environment wrote after the opening."""
+
+
+def credited(episode: Episode) -> list[Trajectory]:
+    """The trajectories that credit counts: those that did not fail and have something to train.
+
+    The main one has its place even without a turn; a frozen agent's are context of the others.
+    """
+    return [
+        trajectory
+        for number, trajectory in enumerate(episode.trajectories)
+        if not trajectory.status.failed
+        and (number == 0 or not trajectory.turns or any(turn.trained for turn in trajectory.turns))
+    ]
 
 
 def merge(trajectory: Trajectory) -> tuple[list[Sample], list[tuple[int, int]]]:

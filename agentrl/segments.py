@@ -13,6 +13,7 @@ import torch
 
 from agentrl.advantages import live_episodes
 from agentrl.algorithms.base import needs
+from agentrl.samples import credited
 from agentrl.table import Table
 from agentrl.types import Finish, Group, Trajectory
 
@@ -47,8 +48,7 @@ def by_item(
     ended = [
         turn.completion.finish is Finish.STOP
         for episode in live_episodes(groups)
-        for trajectory in episode.trajectories
-        if not trajectory.status.failed
+        for trajectory in credited(episode)
         for turn in trajectory.turns
     ]
     ends = (table.sizes("turn").cumsum(0) - 1)[

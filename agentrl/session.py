@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from agentrl.agents.chat import Limits
 from agentrl.backends.scripted import expert
 from agentrl.config import Run, Schedule
+from agentrl.ensemble import Ensemble
 from agentrl.evaluate import Evaluation, evaluate
 from agentrl.protocols import Chat, Choice, Strategy, TrainedPolicy
 from agentrl.rollout import Cast, Plan, Rollout, seated
@@ -43,6 +44,14 @@ class Session:
         self.chat: Chat = run.chat(self.tokenizer, model_ends(self.model))
         self.policy: TrainedPolicy = run.engine(
             self.model, self.tokenizer, self.chat, self.plan.concurrency
+        )
+        self.ensemble = Ensemble(
+            self.policy,
+            run.policies,
+            model=self.model,
+            chat=self.chat,
+            concurrency=self.plan.concurrency,
+            checkpoint=model_path,
         )
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)
         limits: Limits = run.limits()
@@ -88,9 +97,9 @@ class Session:
         groups: list[Group] = []
 
         async def collect() -> None:
-            groups.extend(
-                await self.rollout.groups(choices, cast, seed=seed, strategy=strategy, step=step)
-            )
+            async with self.ensemble:
+                played = self.rollout.groups(choices, cast, seed=seed, strategy=strategy, step=step)
+                groups.extend(await played)
 
         asyncio.run(collect())
         return groups
@@ -99,7 +108,7 @@ class Session:
         self, choices: Sequence[Choice], step: int, round: int = 0, strategy: Strategy = independent
     ) -> list[Group]:
         """One round of a step's groups with the policy at the training temperature."""
-        cast = seated({"main": self.policy}, self.plan.temperature)
+        cast = seated(self.ensemble.policies, self.plan.temperature)
         seed = f"{self.run.seed}/{step}/{round}"
         return self.play(choices, cast, seed, strategy=strategy, step=step)
 
@@ -118,7 +127,7 @@ class Session:
         self, tasks: Sequence[Task], *, temperature: float, attempts: int = 1
     ) -> Evaluation:
         """Success of the current policy on some tasks; temperature 0 is greedy."""
-        cast = seated({"main": self.policy}, temperature)
+        cast = seated(self.ensemble.policies, temperature)
 
         def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
             choices = [Choice(task, attempts) for task in tasks]
@@ -133,7 +142,7 @@ class Session:
 
     def close(self) -> None:
         """End the environments' threads and the engine."""
-        self.policy.close()
+        self.ensemble.close()
         self.pool.close()
         for env in self.sources.values():
             env.close()

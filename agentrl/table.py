@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from agentrl.errors import DataError
-from agentrl.samples import Sample, merge, token_rewards
+from agentrl.samples import Sample, credited, merge, token_rewards
 from agentrl.types import Episode, Group, Trajectory
 
 LEVELS = ("sample", "turn", "trajectory", "episode", "group")
@@ -135,9 +135,8 @@ class _Builder:
         for episode in episodes:
             self.owner["episode"].append(number)
             self.rewards.append(episode.main.reward)
-            for trajectory in episode.trajectories:
-                if not trajectory.status.failed:
-                    self.trajectory(trajectory, episode.off_policy)
+            for trajectory in credited(episode):
+                self.trajectory(trajectory, episode.off_policy)
 
     def trajectory(self, trajectory: Trajectory, off_policy: bool) -> None:
         number = len(self.owner["trajectory"])

@@ -16,10 +16,12 @@ import yaml
 from rich.console import Console
 
 from agentrl.algorithms.base import Algorithm
+from agentrl.attribution import credit_metrics
 from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside, writable
 from agentrl.config import Run
-from agentrl.errors import DataError, PolicyError, boundary
+from agentrl.errors import DataError, PolicyError, ToolError, boundary
 from agentrl.evaluate import by_kind, mean, mean_parts
+from agentrl.journal import folder
 from agentrl.learner import Learner, Metrics
 from agentrl.protocols import Strategy
 from agentrl.record import Recorder
@@ -40,6 +42,8 @@ def run_training(
     """
     console, out = console or Console(), Path(run.out)
     writable(out)
+    place = run.journal()
+    folder.reachable(place)
     saved = checkpoints(out)
     if resume and not saved:
         raise DataError(f"out={str(out)!r} holds no complete checkpoint: start without --resume")
@@ -50,7 +54,12 @@ def run_training(
         if earlier is not None:
             console.print(f"the earlier run is now {earlier}", highlight=False, soft_wrap=True)
         report = Report(run)
-        with Recorder(out, console, None if state is None else state["step"]) as record:
+        out.mkdir(parents=True, exist_ok=True)
+        journal = folder.start(place, out, run.resolved(), state)
+        if journal.notice:
+            console.print(journal.notice, highlight=False, soft_wrap=True)
+        resumed = None if state is None else state["step"]
+        with Recorder(out, console, journal.writer, resumed) as record:
             (out / "run.yaml").write_text(yaml.safe_dump(run.resolved(), sort_keys=False))
             if state is None:
                 warm_up(session, record, report)
@@ -71,6 +80,7 @@ def warm_up(session: Session, record: Recorder, report: Report) -> None:
             precision = session.run.learner.settings["precision"]
             warm(session.model, session.demonstrations, session.run.seed, record.step, precision)
             session.policy.load()
+            session.ensemble.begin()
     report.look("before", session)
 
 
@@ -156,14 +166,21 @@ class Trainer:
         if early:
             table = self.learner.annotate(table)
         table = self.algorithm.credit(table, groups)
-        live = with_signal(table, self.algorithm)
+        signal = has_signal(table, self.algorithm)
+        live = table if bool(signal.all()) else table.select_groups(signal)
+        if len(live) and not early:
+            live = self.learner.annotate(live)
+        weight = torch.zeros(len(table))
+        weight[signal[table.group]] = self.learner.weights(live)
+        self.record.credits(self.step, table, groups, weight)
         metrics = {
+            **credit_metrics(table),
             "train/live_groups": live.num_groups / max(1, table.num_groups),
             "train/forks": max(0, table.count("sample") / max(1, table.count("trajectory")) - 1),
         }
         if len(live) == 0:
             return metrics
-        metrics |= self.learner.update(live if early else self.learner.annotate(live))
+        metrics |= self.learner.update(live)
         self.session.policy.load()
         metrics |= self.session.policy.figures
         read = sum(len(sample.ids) for sample in live.samples)
@@ -176,6 +193,7 @@ class Trainer:
             "algorithm": self.algorithm.state_dict(),
             "report": self.report.state_dict(),
             "version": self.session.policy.version,
+            "journal": {"run": self.record.writer.run, "life": self.record.writer.life},
         }
         self.checkpoint = save_checkpoint(
             Path(self.session.run.out), self.step, self.session, state
@@ -183,13 +201,23 @@ class Trainer:
 
 
 def check_played(groups: Sequence[Group]) -> None:
-    """See that the policy played at all. Raises: PolicyError with what it died of."""
+    """See that something was played at all.
+
+    Raises:
+        PolicyError: the policy failed in every episode; the message says what it died of.
+        ToolError: the tools did, or the program that the agent is.
+    """
     played = [episode.main for group in groups for episode in group.episodes]
-    if played and all(episode.status is Status.POLICY_FAILED for episode in played):
-        raise PolicyError(
-            f"the policy failed in all {len(played)} episodes of the step, so the run stops: "
-            f"{played[0].error}"
-        )
+    kinds = (
+        (Status.POLICY_FAILED, PolicyError, "the policy"),
+        (Status.TOOL_FAILED, ToolError, "a tool"),
+    )
+    for status, kind, name in kinds:
+        if played and all(episode.status is status for episode in played):
+            raise kind(
+                f"{name} failed in all {len(played)} episodes of the step, so the run stops: "
+                f"{played[0].error}"
+            )
 
 
 def tested_as(algorithm: Algorithm) -> Strategy:
@@ -198,17 +226,17 @@ def tested_as(algorithm: Algorithm) -> Strategy:
     return strategy
 
 
-def with_signal(table: Table, algorithm: Algorithm) -> Table:
-    """The groups whose final credit is not zero everywhere, or all where another term trains them.
+def has_signal(table: Table, algorithm: Algorithm) -> torch.Tensor:
+    """Which groups' final credit is not zero everywhere `[groups]`; all if another term trains.
 
     Such a term is a live penalty, or a loss that says so (`every_group`).
     """
     others = algorithm.live_penalty is not None or hasattr(algorithm.loss.function, "every_group")
     if others or len(table) == 0:
-        return table
+        return torch.ones(table.num_groups, dtype=torch.bool)
     credit = (table.advantage != 0).long()
     signal = torch.zeros(table.num_groups, dtype=torch.long).index_add(0, table.group, credit)
-    return table.select_groups(signal > 0)
+    return signal > 0
 
 
 def describe(

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from agentrl.algorithms.base import Algorithm, Part, needs, part, refuses
-from agentrl.segments import sorted_within
+from agentrl.segments import last_turn, sorted_within
 from agentrl.table import Table, per_trajectory, per_turn
 
 
@@ -55,6 +55,18 @@ def trajectory_turn_token(table: Table) -> torch.Tensor:
     """
     turns = table.members("turn", "trajectory")[table.owner["turn"]]
     return per_turn(table, 1 / (table.count("trajectory") * turns * table.sizes("turn")))
+
+
+TURN_MEANS = part(trajectory_turn_token)
+
+
+def last_turn_only(table: Table, *, base: Part = TURN_MEANS) -> torch.Tensor:
+    """Another weighting, on each trajectory's last turn alone: what broadcasting is compared with.
+
+    Formula: {base} on the last turn, 0 before it
+    """
+    weight: torch.Tensor = base(table)
+    return weight * last_turn(table, ())
 
 
 ANSWER_MEANS = part(seq_mean_token_mean)

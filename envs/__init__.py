@@ -21,6 +21,7 @@ ENVIRONMENTS = {
     "agentrl/OpenEnv-v0": "agentrl.envs.adapters.openenv_env:OpenEnv",
     "agentrl/Qald-v0": "agentrl.envs.sparql.benchmark:Qald",
     "agentrl/ReasoningGym-v0": "agentrl.envs.adapters.reasoning_env:ReasoningGym",
+    "agentrl/Research-v0": "agentrl.envs.research:Research",
     "agentrl/Sparql-v0": "agentrl.envs.sparql:Sparql",
     "agentrl/Sudoku-v0": "agentrl.envs.sudoku:Sudoku",
     "agentrl/TextArena-v0": "agentrl.envs.adapters.textarena_env:TextArena",

@@ -20,8 +20,8 @@ SHRUNK = [
 FEW_GAMES = ["env.train_seeds=[1, 4]", "env.test_seeds=[5, 8]", "train.train_tasks=4"]
 """TextWorld takes a second to make a game, and shares what it made with the other files."""
 LEFT = [
-    *("checkpoints", "choices.jsonl", "episodes.jsonl", "learning_curve.png", "metrics.jsonl"),
-    *("run.yaml", "summary.json", "tensorboard"),
+    *("checkpoints", "choices.jsonl", "episodes.jsonl", "journal.sqlite"),
+    *("learning_curve.png", "metrics.jsonl", "run.yaml", "summary.json", "tensorboard"),
 ]
 
 

@@ -19,7 +19,12 @@ from agentrl.algorithms import NAMES
 from agentrl.algorithms.base import Part, part
 from agentrl.config import build_algorithm
 from agentrl.table import View
-from agentrl.weightings import masked_importance, masked_sequences, truncated_sequences
+from agentrl.weightings import (
+    last_turn_only,
+    masked_importance,
+    masked_sequences,
+    truncated_sequences,
+)
 
 GROUPS = 200
 """Random groups per part, degenerate ones among them."""
@@ -237,10 +242,12 @@ def test_a_part_is_its_formula(name, slot):
             CHECKS[slot](part.but(**changes).started(), groups, step, record.started())
 
 
-@pytest.mark.parametrize("function", [masked_importance, truncated_sequences, masked_sequences])
+@pytest.mark.parametrize(
+    "function", [last_turn_only, masked_importance, truncated_sequences, masked_sequences]
+)
 def test_a_weighting_that_no_record_has_is_its_formula(function):
     for groups, step in steps(1):
-        for changes in ({}, *KNOWN["ALSO"][function.__name__]):
+        for changes in ({}, *KNOWN["ALSO"].get(function.__name__, ())):
             check_weighting(part(function, **changes), groups, step, configured("grpo"))
 
 

@@ -9,6 +9,8 @@ import pytest
 from runs import rows, trained
 
 from agentrl.config import build_run
+from agentrl.episodes import read_groups
+from agentrl.types import Parent
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LOOP_AS_A_RUN = {
@@ -37,6 +39,7 @@ def example(tmp_path, monkeypatch):
 
 def test_no_example_is_without_a_test():
     tested = {"own_functions", "rl_loop_in_one_file", "write_an_algorithm", "write_an_env"}
+    tested.add("three_roles")
     assert {path.stem for path in EXAMPLES.glob("*.py")} == tested
 
 
@@ -46,6 +49,23 @@ def test_an_environment_is_fifteen_lines(name):
     (kind,) = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
     lines = text.splitlines()[kind.lineno - 1 : kind.end_lineno]
     assert len([line for line in lines if line.strip()]) <= 15
+
+
+def test_a_program_of_three_roles_is_trained_and_journalled(example):
+    module = example("three_roles")
+    text = (EXAMPLES / "three_roles.py").read_text()
+    (function,) = [n for n in ast.parse(text).body if isinstance(n, ast.AsyncFunctionDef)]
+    assert function.end_lineno - function.lineno < 25
+    module.SETTINGS["train"] |= {"steps": 1, "eval_tasks": 4, "eval_every": 0}
+    module.SETTINGS["warm_start"] |= {"episodes": 16, "steps": 2}
+    module.main()
+    episode = read_groups(Path("runs/whisper"))[0].episodes[0]
+    told = [(t.agent, t.parent, len(t.turns)) for t in episode.trajectories]
+    assert told == [
+        ("speaker", None, 1),
+        ("reader", Parent(0, 0, 0), 1),
+        ("runner", Parent(0, 0, 1), 1),
+    ]
 
 
 def test_own_functions_are_called_and_trained(example):

@@ -42,13 +42,14 @@ LAYERS = (
             "backends",
             "journal",
             "episodes",
+            "attribution",
             "record",
         ),
         *("mismatch", "doctor", "clashes"),
         *("config", "slots", "combinations", "yamlfile"),
     },
     {
-        *("session", "remote", "checkpoint", "warmstart", "report"),
+        *("ensemble", "session", "remote", "checkpoint", "warmstart", "report"),
         *("train", "evaluate", "compare", "lab"),
         *("certify", "export"),
     },
@@ -68,7 +69,7 @@ ALLOWED = {
 LOADERS = {"agentrl", "agentrl.env", "agentrl.cli.show"}
 """The modules that may import `agentrl.envs` by a string: to register ids and to list them."""
 
-HEAVY = ("torch", "transformers", "gymnasium", "accelerate", "matplotlib")
+HEAVY = ("torch", "transformers", "gymnasium", "accelerate", "matplotlib", "sqlalchemy")
 CHECKOUT = Path(__file__).parents[1]
 only_checkout = pytest.mark.skipif(
     not (CHECKOUT / "agentrl" / "__init__.py").exists(),

@@ -4,6 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
+from runs import small, trained
 
 from agentrl.agents.chat import Limits
 from agentrl.agents.program import FunctionAgent, program
@@ -13,7 +14,7 @@ from agentrl.backends import scripted
 from agentrl.backends.hf import HFPolicy
 from agentrl.env import Reply, TextEnv
 from agentrl.episodes import episode_record, read_episode
-from agentrl.errors import ConfigError, PolicyError
+from agentrl.errors import ConfigError, PolicyError, ToolError
 from agentrl.learner import Learner
 from agentrl.protocols import Choice
 from agentrl.rollout import Rollout, seated
@@ -126,7 +127,7 @@ def test_what_is_trained_is_what_was_sampled(tiny):
 
 
 def test_a_fresh_turn_reads_nothing_of_before(cast):
-    first, second = play(cast, "reviewed")[0].episodes[0].main.turns[:2]
+    second = play(cast, "reviewed")[0].episodes[0].main.turns[1]
     sampled = [span for span in second.spans if span.source is Source.SAMPLED]
     assert not sampled
     assert len(build_table(play(cast, "reviewed")).samples) > 2 * 3
@@ -166,6 +167,13 @@ def test_a_program_that_breaks_is_data(cast, function, error):
     assert main.status is Status.TOOL_FAILED
     assert error in main.error
     assert len(main.turns) == (function == "broken"), "turns before the fault stay"
+
+
+def test_a_run_whose_program_always_breaks_stops_with_its_error(tmp_path):
+    agent = {"name": "program", "function": f"{__name__}:broken"}
+    run = small(tmp_path / "run", agent=agent, warm_start=None)
+    with pytest.raises(ToolError, match=r"a tool failed in all 8 episodes .* KeyError: 'green'"):
+        trained(run)
 
 
 def test_a_failed_policy_fails_its_role_and_the_episode(tiny):

@@ -13,7 +13,10 @@ from runs import cli, one_line, rows, shell, small, trained
 from agentrl.checkpoint import checkpoints, load_state
 from agentrl.env import Reply, TextEnv, env_class, register
 from agentrl.errors import DataError
+from agentrl.journal.folder import opened
+from agentrl.lab import turn_credit
 from agentrl.session import Session
+from agentrl.table import build_table
 from agentrl.train import Trainer
 from agentrl.types import Status, Task, Trajectory
 from agentrl.warmstart import living
@@ -240,12 +243,95 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(interrupted):
     wait_for_step(out, 4, process)
     process.kill()
     process.communicate()
-    last = load_state(checkpoints(out)[-1])["step"]
+    last, killed = load_state(checkpoints(out)[-1])["step"], lineage(out)
     summary = trained(small(out, train={"steps": last + 1}), resume=True)
     steps = [row["step"] for row in rows(out / "metrics.jsonl", "train")]
     assert steps == list(range(last + 1))
     assert last >= 4
     assert summary["checkpoint"] == str(checkpoints(out)[-1])
+    check_lineage(out, last, killed)
+
+
+def lineage(out):
+    """Where a run's lives begin, and the sampled ids of each surviving step."""
+    with opened(out) as (journal, run):
+        steps = {step: journal.groups(run, step) for step in journal.steps(run)}
+        return [life.from_step for life in journal.lives(run)], {
+            step: [t.completion.ids.tolist() for g in groups for e in g.episodes for t in turns(e)]
+            for step, groups in steps.items()
+        }
+
+
+def turns(episode):
+    return [turn for trajectory in episode.trajectories for turn in trajectory.turns]
+
+
+def check_lineage(out, last, killed):
+    """A killed run's journal was whole and went on; the export is what survives."""
+    (before, old), (after, new) = killed, lineage(out)
+    assert list(old) == list(range(len(old)))
+    assert len(old) > last
+    assert len(before) == 2
+    assert after == [*before, last]
+    assert list(new) == list(range(last + 1))
+    assert all(new[step] == old[step] for step in range(last))
+    exported = rows(out / "episodes.jsonl")
+    ids = [turn["ids"] for row in exported for turn in row["turns"]]
+    assert ids == [said for step in new.values() for said in step]
+    assert len(exported) == 32 * 8 * last + 2 * 4  # the last step is of a smaller plan
+
+
+# ---- the journal ------------------------------------------------------------------------------
+
+
+def test_the_journal_holds_the_credit_that_was_trained(resumed):
+    out = resumed[0]
+    with opened(out) as (journal, run):
+        for step in range(4):
+            groups = journal.groups(run, step)
+            table = run_of(out, 4).algorithm.started().credit(build_table(groups), groups)
+            found = journal.credits(run, step)
+            assert [credit.rows for credit in found] == table.sizes("turn").tolist()
+            expected = turn_credit(table, table.advantage).tolist()
+            assert [credit.advantage for credit in found] == pytest.approx(expected, abs=1e-6)
+            silent = expected == [0] * len(expected)
+            total = sum(credit.weight for credit in found)
+            assert silent or total > 0
+
+
+def test_a_resumed_runs_journal_is_the_straight_ones(resumed):
+    straight, parts = lineage(resumed[0]), lineage(resumed[2])
+    assert (straight[0], parts[0]) == ([0], [0, 2])
+    assert straight[1] == parts[1]
+
+
+def test_refused_and_refilled_groups_are_credited_as_they_were_played(tmp_path):
+    plan = {"tasks": 4, "attempts": 4, "refills": 3}
+    barely = {**READY, "steps": 20}
+    trained(small(tmp_path, warm_start=barely, algorithm="dapo", rollout=plan, train={"steps": 2}))
+    seen = 0
+    with opened(tmp_path) as (journal, run):
+        for step in range(2):
+            groups = journal.groups(run, step)
+            for credit in journal.credits(run, step):
+                rewards = [episode.main.reward for episode in groups[credit.group].episodes]
+                over = rewards[credit.place] - sum(rewards) / len(rewards)
+                assert credit.advantage * over > 0
+                seen += len(groups) > 4
+    assert seen, "nothing was refilled"
+    row = rows(tmp_path / "metrics.jsonl", "train")[0]
+    assert row["credit/main/turns"] > 0
+
+
+def test_a_journal_that_is_gone_is_said(finished, resumed):
+    (finished / "journal.sqlite").unlink()
+    code, printed, _ = cli("train", finished, "--resume", "train.steps=5", COEF + "0")
+    assert code == 0
+    assert "does not hold this run: it goes on there as the new run" in printed
+    assert [row["step"] for row in rows(finished / "episodes.jsonl")] == sorted(list(range(5)) * 8)
+    state = load_state(checkpoints(finished)[-1])
+    assert lineage(finished)[0] == [4]
+    assert state["journal"]["run"] in printed
 
 
 # ---- what is held out -------------------------------------------------------------------------

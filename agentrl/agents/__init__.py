@@ -6,6 +6,7 @@
     stepwise    a prompt made anew for every turn, as verl-agent does
     selfplay    one policy on both sides of a game
     agentflow   a planner, an executor, a verifier and a generator around a memory
+    delegate    a main agent whose orders sub-agents carry out in episodes of their own
     program     several roles, written by you as one async function
 
 Whatever an agent lets the policy read, `Turn.spans` are the exact ids that it read.
@@ -21,6 +22,7 @@ AGENTS = MappingProxyType(
         "stepwise": "agentrl.agents.stepwise:StepwiseAgent",
         "selfplay": "agentrl.agents.selfplay:SelfPlayAgent",
         "agentflow": "agentrl.agents.agentflow:AgentFlow",
+        "delegate": "agentrl.agents.delegate:DelegateAgent",
         "program": "agentrl.agents.program:FunctionAgent",
     }
 )

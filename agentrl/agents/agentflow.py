@@ -65,13 +65,15 @@ class AgentFlow(ProgramAgent):
         entry: str = "{number}. {tool}: {sub_goal}\n{command}\n{result}",
     ) -> None:
         super().__init__(limits)
-        self.roles = {"planner": "main", **(roles or {})}
+        self.roles: dict[Module, str] = dict(roles or {})
+        self.roles.setdefault("planner", "main")
         self.trained = trained
         self.turns = turns
         self.tools = [load_tool(name) for name in tools]
         self.bare = plan == "bare"
         self.finish = finish
-        self.prompts = {**PROMPTS, **(prompts or {})}
+        self.prompts: dict[str, str] = dict(PROMPTS)
+        self.prompts.update(prompts or {})
         self.entry = entry
         self._check()
 

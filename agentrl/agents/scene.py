@@ -102,6 +102,10 @@ class Role:
         finally:
             self.seconds = time.perf_counter() - self.opened
 
+    def room(self, heard: str) -> int:
+        """Tokens that its next turn would have behind that user's text; below 1 it cannot speak."""
+        return self._room(self._dialogue([Message("user", heard)], False))[0]
+
     def earns(self, reward: float = 0.0, **parts: float) -> None:
         """Add to what the trajectory as a whole earned: a judge's score, for example."""
         self.reward += reward
@@ -128,8 +132,7 @@ class Role:
     ) -> str:
         messages = [Message("user", heard)] if isinstance(heard, str) else list(heard)
         dialogue = self.dialogue = self._dialogue(messages, fresh)
-        sampled = sum(turn.completion.num_tokens for turn in self.turns)
-        room, limit = self.limits.room(self.player.chat.length(dialogue.spans), sampled)
+        room, limit = self._room(dialogue)
         if room <= 0:
             raise self._ended(limit)
         if time.perf_counter() - self.scene.started > self.limits.episode_seconds:
@@ -140,6 +143,10 @@ class Role:
         if said.finish is not Finish.STOP and limit is not Status.COMPLETED:
             raise self._ended(limit)
         return said.text
+
+    def _room(self, dialogue: Dialogue) -> tuple[int, Status]:
+        sampled = sum(turn.completion.num_tokens for turn in self.turns)
+        return self.limits.room(self.player.chat.length(dialogue.spans), sampled)
 
     def _dialogue(self, messages: list[Message], fresh: bool) -> Dialogue:
         chat = self.player.chat
@@ -186,7 +193,7 @@ class Scene:
     @property
     def tools(self) -> Sequence[Mapping[str, Any]]:
         """The environment's tools as JSON schemas, where it has some."""
-        return self.info.get("tools", ())
+        return tuple(self.info.get("tools", ()))
 
     def role(
         self,

@@ -23,6 +23,7 @@ from agentrl.advantages import Singleton, group_advantage, group_normalize
 from agentrl.algorithms.base import part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.penalties import kl
+from agentrl.samples import credited
 from agentrl.segments import anchors
 from agentrl.table import Table, per_turn
 from agentrl.types import Group, Trajectory
@@ -50,7 +51,7 @@ def gigpo_advantage(
     returns: list[float] = []
     states: list[tuple[int, str, str | None]] = []
     for number, group in enumerate(groups):
-        for trajectory in (t for e in group.live for t in e.trajectories if not t.status.failed):
+        for trajectory in (t for e in group.live for t in credited(e)):
             returns += discounted(trajectory, gamma)
             states += [(number, trajectory.agent, text) for text in anchors(trajectory)]
     codes = {state: code for code, state in enumerate(dict.fromkeys(states))}

@@ -109,6 +109,10 @@ class Reader:
         self.contexts: list[Ids] = []
         self.completions: list[Completion] = []
 
+    def again(self, place: int) -> Reader:
+        """Itself: there is one script."""
+        return self
+
     async def complete(self, context: Sequence[Span], max_tokens: int) -> Completion:
         """The next act's tokens."""
         turn = self.script.acts[len(self.completions)]

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def lab(
     episodes: str, names: Sequence[str], *, step: int | None, model: str, shown: int, json: bool
 ) -> None:
-    """Examine a step of `episodes.jsonl` (or of a run's folder) under each algorithm."""
+    """Examine a step of a run's folder (or of an `episodes.jsonl`) under each algorithm."""
     from agentrl.episodes import read_groups
     from agentrl.lab import cosines, examine
     from agentrl.table import build_table
 
     path = Path(episodes)
-    groups = read_groups(path / "episodes.jsonl" if path.is_dir() else path, step)
+    groups = read_groups(path, step)
     policy, decode = _load(path, model)
     findings = examine(groups, names, policy, decode)
     table = build_table(groups)

@@ -168,7 +168,7 @@ def tokens(
 
 @app.command()
 def lab(
-    episodes: Annotated[str, typer.Argument(help="episodes.jsonl, or a run's folder.")],
+    episodes: Annotated[str, typer.Argument(help="A run's folder, or an episodes.jsonl.")],
     algorithms: Annotated[
         str, typer.Option(help="Names with commas, for example grpo,gigpo,flow_grpo.")
     ] = "grpo,dr_grpo,rloo,flow_grpo",
@@ -184,6 +184,21 @@ def lab(
 
     names = [name.strip() for name in algorithms.split(",") if name.strip()]
     verb(episodes, names, step=step, model=model, shown=shown, json=json)
+
+
+@app.command()
+def journal(
+    source: Annotated[str, typer.Argument(help="A run's folder, a journal's file, or its URL.")],
+    run: Annotated[str, typer.Option(help="Which run: how its id begins.")] = "",
+    export: Annotated[
+        str, typer.Option(help="Write the run's surviving episodes into this file as JSON lines.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """What the journal holds: runs, their lives, what survives of them, every agent's credit."""
+    from agentrl.cli.journal import journal as verb
+
+    verb(source, run=run, export=export, json=json)
 
 
 @app.command()

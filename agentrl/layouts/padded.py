@@ -48,11 +48,13 @@ class Padded:
         self.chunks.check(model)
 
     def batches(self, table: Table, token_budget: int) -> Iterator[MicroBatch]:
-        """The table's samples, at most `token_budget` padded tokens at a time, or one sample."""
-        lengths = [len(sample.ids) for sample in table.samples]
+        """The table's samples that have rows, at most `token_budget` padded tokens, or one."""
         rows_of = rows_by_sample(table)
-        for chosen in alike(lengths, token_budget):
-            yield _pad(table, chosen, lengths[chosen[0]], [rows_of[i] for i in chosen])
+        spoken = [i for i, rows in enumerate(rows_of) if len(rows)]
+        lengths = [len(table.samples[i].ids) for i in spoken]
+        for places in alike(lengths, token_budget):
+            chosen = [spoken[place] for place in places]
+            yield _pad(table, chosen, lengths[places[0]], [rows_of[i] for i in chosen])
 
     def forward(
         self,

@@ -63,6 +63,14 @@ def trajectory_turn_token(step):
     return everywhere(step, lambda t, s, a, g: 1 / (attempts(step) * len(a.turns) * len(s.tokens)))
 
 
+def last_turn_only(step, base):
+    def weight(token, said, attempt, group):
+        last = said is attempt.turns[-1]
+        return last / (attempts(step) * len(attempt.turns) * len(said.tokens))
+
+    return everywhere(step, weight)
+
+
 def surrogate(ratio, credit, low, high):
     return -min(ratio * credit, min(max(ratio, 1 - low), 1 + high) * credit)
 
@@ -110,6 +118,7 @@ WEIGHTINGS = {
     for f in (
         *(seq_mean_token_mean, token_mean, seq_mean_token_sum, constant_length),
         trajectory_turn_token,
+        last_turn_only,
     )
 }
 LOSSES = {f.__name__: f for f in (clipped, sequence_clipped, reinforce, kl)}
