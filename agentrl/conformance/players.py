@@ -44,12 +44,14 @@ def clueless(subject: Subject) -> Iterator[str]:
 
 
 def best(subject: Subject) -> Iterator[str]:
-    """Nobody earns more than the oracle."""
+    """Nobody earns more than the oracle, and no clueless player as much."""
     tops = {t.task.id: t.earned for t in subject.played("the oracle") if t.task}
     for trial in subject.trials:
         top = tops.get(trial.task.id, math.inf) if trial.task else math.inf
         if trial.earned > top + 1e-6:
             yield f"{trial.player} earns more than the oracle's {top:g} at {trial.where}"
+        elif trial.player in STRANGERS and not trial.solved and trial.earned > top - 1e-6:
+            yield f"{trial.player} earns the oracle's {top:g} without success at {trial.where}"
 
 
 RULES = (oracle, expert, clueless, best)
