@@ -45,7 +45,8 @@ def clueless(subject: Subject) -> Iterator[str]:
 
 def best(subject: Subject) -> Iterator[str]:
     """Nobody earns more than the oracle, and no clueless player as much."""
-    tops = {t.task.id: t.earned for t in subject.played("the oracle") if t.task}
+    played = subject.played("the oracle")
+    tops = {t.task.id: t.earned for t in played if t.task and not t.error}
     for trial in subject.trials:
         top = tops.get(trial.task.id, math.inf) if trial.task else math.inf
         if trial.earned > top + 1e-6:
