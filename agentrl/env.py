@@ -28,6 +28,7 @@ import numpy as np
 from gymnasium.envs.registration import registry
 
 from agentrl.errors import ConfigError, DataError, EmptySplitError, EnvError, suggestion
+from agentrl.signature import making
 from agentrl.spaces import MAX_CHARS, NaturalText
 from agentrl.types import Group, Message, Parse, Task
 
@@ -290,8 +291,8 @@ def make(id: str, **arguments: Any) -> TextEnv:
     Raises:
         ConfigError: with the closest known id or argument.
     """
-    env_class(id)
-    made = gymnasium.make(load_registration(id), **arguments).unwrapped
+    with making(env_class(id), arguments):
+        made = gymnasium.make(load_registration(id), **arguments).unwrapped
     if not isinstance(made, TextEnv):
         raise ConfigError(
             f"environment {id!r} is not a TextEnv; wrap it with agentrl.envs.adapters"

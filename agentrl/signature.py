@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from agentrl.errors import ConfigError, suggestion
@@ -58,12 +60,45 @@ def checked_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]
     known, checked = parameters(function), {}
     for name, value in arguments.items():
         if name not in known:
-            raise ConfigError(
-                f"unknown key {name!r} for {function.__name__}: {suggestion(name, list(known))}",
-                name,
-            )
+            raise unknown(function, name)
         checked[name] = checked_value(known[name], value, function.__name__)
     return checked
+
+
+def unknown(function: Callable[..., Any], name: str) -> ConfigError:
+    """The error of an argument that a component does not take."""
+    hint = suggestion(name, list(parameters(function)))
+    return ConfigError(f"unknown key {name!r} for {function.__name__}: {hint}", name)
+
+
+@contextmanager
+def making(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Around a call with the arguments. Raises: ConfigError, naming one that it does not take."""
+    try:
+        yield
+    except TypeError as error:  # Python's own words for it; any other one stays as it is
+        for name in arguments:
+            if f"unexpected keyword argument {name!r}" in str(error):
+                raise unknown(function, name) from error
+        raise
+
+
+def written_arguments(function: Callable[..., Any], words: Iterable[str]) -> dict[str, Any]:
+    """Arguments for a component, written `key=value`, each value as YAML reads it.
+
+    Raises:
+        ConfigError: what cannot be read, an unknown name or a value of the wrong type.
+    """
+    values = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise ConfigError(f"cannot read {word!r}: write key=value, for example size=4")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"cannot read {word!r}: the value is not YAML") from None
+    return checked_arguments(function, values)
 
 
 def checked_value(parameter: Parameter, value: Any, owner: str) -> Any:

@@ -68,8 +68,6 @@ def conformance_test(env: str | Make, *, tasks: int = TASKS, **arguments: Any) -
             findings = some(RULES[rule], subject())
         except Skip as reason:
             pytest.skip(str(reason))
-        finally:
-            subject().close()
         if findings:
             pytest.fail("\n".join(findings), pytrace=False)
 

@@ -125,8 +125,8 @@ def test_admissible_actions_are_listed_where_the_environment_tells_them(tiny):
 
 def test_a_summary_stands_for_the_turns_before_it(tiny):
     main = play(scripted.oracle(tiny.chat), MADE["summary"], attempts=1)[0].episodes[0].main
-    asked = [number for number, turn in enumerate(main.turns) if turn.state == "you said"]
-    assert asked == [2, 5]
+    asked = {number: turn.state for number, turn in enumerate(main.turns) if not turn.reply}
+    assert asked == {2: "you said\nyou said blue", 5: "you said\nyou said green"}
     assert texts(tiny, main)[3].count("pink") == 2  # recited
     assert len(merge(main)[0]) == 3
 
@@ -134,7 +134,7 @@ def test_a_summary_stands_for_the_turns_before_it(tiny):
 @pytest.mark.parametrize("name", MADE)
 def test_states_are_the_environment_s(tiny, name):
     main = play(scripted.oracle(tiny.chat), MADE[name], attempts=1)[0].episodes[0].main
-    own = [state for state in anchors(main) if state != "you said"]
+    own = [state for state in anchors(main) if "\n" not in (state or "")]
     assert own == [None, *(f"you said {c}" for c in ("green", "blue", "red", "green", "blue"))]
 
 
@@ -154,6 +154,9 @@ def test_recorded_episodes_come_back(tiny, name):
         ({"name": "summary", "everyn": 2}, "unknown key 'everyn'"),
         ({"name": "stepwise", "prompt": "{observatoin}"}, "did you mean 'observation'"),
         ({"name": "stepwise", "prompt": "{"}, "write {{ for a brace"),
+        ({"name": "stepwise", "prompt": "{turn:x7}"}, "Invalid format specifier 'x7'"),
+        ({"name": "stepwise", "entry": "{action!z}"}, "Unknown conversion specifier"),
+        ({"name": "summary", "question": " "}, "question is ' ': ask for a summary"),
         ({"name": "stepwise", "history": -1}, "history is -1"),
     ],
 )

@@ -3,6 +3,7 @@
 import itertools
 import random
 import re
+import sys
 import threading
 import time
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from agentrl.cli.check_env import every, missing
-from agentrl.conformance import MAX_FINDINGS, RULES, Recipe, check_environment, examine
+from agentrl.conformance import MAX_FINDINGS, RULES, Recipe, check_environment, examine, watch
 from agentrl.conformance.child import shared
 from agentrl.conformance.speed import speed
 from agentrl.conformance.trials import HOSTILE, UNICODE
@@ -285,6 +286,32 @@ class Costs(Reverse):
         return Reply(parts={"cost": -1.0}) if text == "" else super().act(text)
 
 
+class PaysSilence(Reverse):
+    def act(self, text):
+        return Reply(done=True, parts={"quiet": 1.0}) if text == "" else super().act(text)
+
+
+class Exits(Reverse):
+    def act(self, text):
+        return sys.exit(3) if text == "" else super().act(text)
+
+
+class Hangs(Reverse):
+    def act(self, text):
+        return threading.Event().wait() if text == "" else super().act(text)
+
+
+class Wordy(Reverse):
+    def act(self, text):
+        raise ValueError(f"{text}\n\ud800")
+
+
+class OddNumbers(Reverse):
+    def step(self, action):
+        text, reward, *ends, info = super().step(action)
+        return text, np.float32(reward), *ends, {**info, "admissible": np.array([1, 2])}
+
+
 class Leaks(Reverse):
     def secrets(self):
         return [self.oracle()]
@@ -388,6 +415,7 @@ PLANTED = [
     ("clueless", PaysNoise, r"saying random text solves task"),
     ("clueless", Coin, r"saying '' solves task"),
     ("best", GenerousFormat, r"saying '' earns more than the oracle's 1 at task \w+ .* earning 6"),
+    ("best", PaysSilence, r"saying '' earns the oracle's 1 without success at task"),
     ("rewards", NanReward, r"the reward after '' is nan: give a finite number"),
     ("rewards", LyingReward, r"the reward after .* is 0\.5, but its weighted parts sum to 0"),
     ("rewards", Costs, r"saying '' leaves reward_range 0 to 1 at task \w+ in 3 turns, earning -3"),
@@ -396,6 +424,7 @@ PLANTED = [
     ("observations", Babbles, r"is 104 characters long, over observation_chars=60"),
     ("observations", Parrots, r"has lone surrogates: it cannot be tokenised"),
     ("survives", Raises, r"step\('<answer>'\): KeyError: '<answer>'"),
+    ("survives", Exits, r"step\(''\): SystemExit: 3"),
     ("survives", ParsesSlowly, r"1,048,576 characters of 'a' took more than 0.05 s"),
     ("threads", Crowded, r"beside other threads, with seed \d, the expert saw"),
     ("copies", HoldsLock, r"cannot pickle .* declare pickles = False"),
@@ -466,6 +495,28 @@ def test_what_cannot_be_tried_says_why():
     assert list(skipped) == ["oracle", "processes", "copies"]
     assert skipped["copies"] == "it declares pickles = False"
     assert "cannot be sent to another process" in skipped["processes"]
+
+
+def test_what_does_not_come_back_is_one_finding_and_the_last(monkeypatch):
+    monkeypatch.setattr(watch, "PATIENCE_SECONDS", 0.5)
+    verdict = examine(Hangs, tasks=1, rules=["survives", "ends"])
+    assert verdict.findings == [("survives", "step('') did not come back within 0.5 s")]
+    assert list(verdict.skipped) == ["ends"]
+
+
+@pytest.mark.parametrize("env", [NanReward, OddNumbers])
+def test_equal_numbers_are_no_difference(env):
+    rules = ["seeds", "twins", "others", "processes", "global_random", "threads", "copies"]
+    assert examine(env, tasks=1, rules=rules).findings == []
+
+
+def test_numbers_of_numpy_are_rewards():
+    assert examine(OddNumbers, tasks=1, rules=["rewards"]).findings == []
+
+
+def test_a_finding_is_one_line_that_can_be_written():
+    for told in check_environment(Wordy, tasks=1):
+        assert len(told.encode().splitlines()) == 1
 
 
 def test_an_environment_that_cannot_be_made_is_one_finding():

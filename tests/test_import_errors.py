@@ -33,6 +33,11 @@ def test_an_environment_without_its_package_names_the_extra(monkeypatch):
     assert isinstance(caught.value, ConfigError)
 
 
+def test_an_argument_that_an_environment_does_not_take_is_told_the_closest():
+    with pytest.raises(ConfigError, match="unknown key 'sizes' for Sudoku: did you mean 'size'"):
+        make("agentrl/Sudoku-v0", sizes=4)
+
+
 def test_a_module_that_is_not_there_is_named():
     with pytest.raises(ConfigError, match=r"cannot import 'no_module' .*is it on PYTHONPATH"):
         make("no_module:agentrl/Echo-v0")

@@ -17,6 +17,7 @@ from agentrl.learner import Learner
 from agentrl.protocols import Choice
 from agentrl.rollout import Rollout, seated
 from agentrl.samples import merge
+from agentrl.segments import anchors
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
 from agentrl.table import build_table
@@ -153,6 +154,24 @@ def test_a_game_that_the_opponent_ends_at_once_pays_without_turns(tiny):
     main, other = sides(play(scripted.oracle(tiny.chat), env=Short, learner=1))
     assert (main.turns, main.reward, main.status) == ((), 0.1, Status.TURN_LIMIT)
     assert len(other.turns) == 1
+
+
+@pytest.mark.parametrize("learner", [0, 1])
+def test_states_are_the_environment_s(tiny, learner):
+    class Stated(Duel):
+        def step(self, action):
+            *told, info = super().step(action)
+            return (*told, {**info, "state": f"after {self.turn}"})
+
+    main, _ = sides(play(scripted.oracle(tiny.chat), env=Stated, learner=learner))
+    first = "after 1" if learner else None
+    assert anchors(main) == [first, f"after {2 + learner}", f"after {4 + learner}"]
+
+
+def test_who_moves_second_does_not_begin_where_the_task_does(tiny):
+    main, other = sides(play(scripted.oracle(tiny.chat)))
+    assert anchors(main) == [None, "say blue", "say green"]
+    assert anchors(other) == ["say green", "say red", "say blue"]
 
 
 def test_an_environment_without_players_is_refused(tiny):

@@ -170,9 +170,10 @@ class ChatAgent:
                 turns.append(Turn(spans=spans, completion=completion, state=state))
                 return limit, Ending()
             if memory.question:
-                turns.append(Turn(spans=spans, completion=completion, state=memory.question))
-                memory.answered(completion.text)
                 state = info.get("state", text)
+                asked = f"{memory.question}\n{state}"  # comparable where the state is the same too
+                turns.append(Turn(spans=spans, completion=completion, state=asked))
+                memory.answered(completion.text)
                 continue
             text, reward, terminated, truncated, info = await stage.step(completion.text)
             turns.append(_turn(spans, completion, reward, text, info, state))

@@ -90,11 +90,13 @@ class SummaryAgent(ChatAgent):
     what the episode earns is theirs too. Scripted players recite what was said instead.
 
     Raises:
-        ConfigError: no turns between two summaries.
+        ConfigError: no turns between two summaries, or an empty question.
     """
 
     def __init__(self, limits: Limits, *, every: int = 4, question: str = QUESTION) -> None:
         super().__init__(limits)
+        if not question.strip():
+            raise ConfigError(f"question is {question!r}: ask for a summary", "question")
         self.memory = partial(Summary, every=at_least_one("every", every), asked=question)
 
 

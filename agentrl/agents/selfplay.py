@@ -41,6 +41,8 @@ class Side:
     trained: bool
     memory: Memory | None = None
     turns: list[Turn] = field(default_factory=list)
+    state: str | None = None
+    """What tells the position before its turn apart; None where `anchors` can tell."""
     said: Completion | None = None
     """Its last completion, until it hears what came of it."""
     owed: Counter[str] = field(default_factory=Counter)
@@ -65,7 +67,8 @@ class Side:
         """Note a turn whose outcome is not known yet."""
         spans = (*self.read, *completion.head)
         self.said = completion
-        self.turns.append(Turn(spans=spans, completion=completion, trained=self.trained))
+        trained, state = self.trained, self.state
+        self.turns.append(Turn(spans=spans, completion=completion, trained=trained, state=state))
 
     def earn(self, reward: float, info: Mapping[str, Any]) -> None:
         """Add to its last turn what that, or the other side's answer to it, brought."""
@@ -112,6 +115,8 @@ class Match:
         opening = info
         while time.perf_counter() - self.started < self.limits.episode_seconds:
             side = self._next(task, info)
+            moved = side.memory is None and info is not opening  # the other side began
+            side.state = info.get("state", text if moved else None)
             side.hear(text, opening if side.memory is None else info)
             limit = await self._turn(side)
             if limit is not None:

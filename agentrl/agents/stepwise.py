@@ -128,6 +128,10 @@ def check_names(name: str, text: str, known: Collection[str]) -> None:
                 f"{name} has no {{{field}}}: {close}; write {{{{ for a brace",
                 name,
             )
+    try:
+        text.format(**dict.fromkeys(known, "") | {"turn": 1})
+    except (ValueError, LookupError) as error:  # what follows a colon or an exclamation mark
+        raise ConfigError(f"{name} is {text!r}: {error}; write {{{{ for a brace", name) from error
 
 
 def spoken(turn: Exchange) -> str:

@@ -11,18 +11,20 @@ The report of one environment is
 from __future__ import annotations
 
 import json as json_module
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 import typer
 from gymnasium.envs.registration import registry
 
-from agentrl.cli.play import read_arguments
 from agentrl.conformance import RULES, Recipe, examine
 from agentrl.conformance.speed import speed
-from agentrl.env import env_class, load_registration
+from agentrl.conformance.watch import watched
+from agentrl.env import TextEnv, env_class, load_registration
 from agentrl.errors import AgentRLError, ConfigError
-from agentrl.signature import parameters
+from agentrl.signature import parameters, written_arguments
 
 Report = dict[str, Any]
 
@@ -33,11 +35,12 @@ def check_env(
     """Print a report of each; exit 1 if one does not conform. Raises: AgentRLError."""
     if bool(env) == all:
         raise ConfigError("name one environment, or give --all")
-    reports = []
-    for id, variant, settings in every() if env is None else chosen(env, arguments):
-        reports.append(reported(id, variant, settings, tasks, seconds))
-        if not json:
-            typer.echo("\n".join(lines(reports[-1])))
+    reports, out = list[Report](), sys.stdout
+    with redirect_stdout(sys.stderr):  # what environments print is no part of the report
+        for id, variant, settings in every() if env is None else chosen(env, arguments):
+            reports.append(reported(id, variant, settings, tasks, seconds))
+            if not json:
+                typer.echo("\n".join(lines(reports[-1])), file=out)
     if json:
         typer.echo(json_module.dumps(reports, indent=2))
     if env and all_unavailable(reports):
@@ -55,9 +58,12 @@ def every() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
 def chosen(env: str, arguments: Sequence[str]) -> list[tuple[str, str, Mapping[str, Any]]]:
     """What is checked of one environment: what the arguments say, else all its variants."""
+    kind = env_class(env)
+    if not issubclass(kind, TextEnv):
+        raise ConfigError(f"{env} is no TextEnv: check agentrl/Gymnasium-v0 wraps={env}")
     if arguments:
-        return [(env, " ".join(arguments), read_arguments(env, arguments))]
-    variants = env_class(env).variants() or {"": {}}  # with none it says what it needs
+        return [(env, " ".join(arguments), written_arguments(kind, arguments))]
+    variants = kind.variants() or {"": {}}  # with none it says what it needs
     return [(env, name, given) for name, given in variants.items()]
 
 
@@ -85,10 +91,10 @@ def missing(recipe: Recipe) -> str:
         needed = [p.name for p in known if p.required and p.name not in recipe.arguments]
         if needed:
             return f"it needs {', '.join(needed)}: give key=value"
-        recipe().close()
+        watched(lambda: recipe().close())
     except (AgentRLError, ImportError) as error:
         return str(error)
-    except Exception:  # a fault of the environment, which the rule `factory` tells
+    except (Exception, SystemExit):  # a fault of the environment, which the rule `factory` tells
         return ""
     return ""
 
@@ -96,8 +102,8 @@ def missing(recipe: Recipe) -> str:
 def measured(recipe: Recipe, seconds: float) -> Report:
     """The speed; empty without time for it, and where stepping breaks, which a rule tells."""
     try:
-        return speed(recipe, seconds) if seconds else {}
-    except Exception:  # whatever a broken environment raises is among the findings
+        return watched(lambda: speed(recipe, seconds)) if seconds else {}
+    except (Exception, SystemExit):  # whatever a broken environment raises is among the findings
         return {}
 
 
@@ -118,12 +124,14 @@ def lines(report: Report) -> Iterator[str]:
     for kind in ("findings", "library"):
         mark = "the library's own: " if kind == "library" else ""
         yield from (f"  {mark}{one['rule']}: {one['finding']}" for one in report[kind])
-    yield from (f"  not tried: {rule}: {why}" for rule, why in report["skipped"].items())
+    for why in dict.fromkeys(report["skipped"].values()):
+        rules = ", ".join(rule for rule, reason in report["skipped"].items() if reason == why)
+        yield f"  not tried: {rules}: {why}"
 
 
 def _speed(told: Mapping[str, Any]) -> str:
     """The speed in half a line."""
-    if not told:
+    if not told or told["p50_ms"] is None:
         return ""
     rates = ", ".join(f"{n}: {rate:,.0f}" for n, rate in told["steps_per_second"].items())
     size = "" if told["kilobytes"] is None else f", {told['kilobytes']:g} kB each"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import typer
-import yaml
 
-from agentrl.env import TextEnv, make
+from agentrl.env import TextEnv, env_class, make
 from agentrl.errors import ConfigError
+from agentrl.signature import written_arguments
 
 PLAYERS = ("human", "oracle", "expert")
 
@@ -56,21 +55,4 @@ def _next(environment: TextEnv, player: str, rng: np.random.Generator) -> str | 
 
 def build(env: str, arguments: Sequence[str]) -> TextEnv:
     """The environment with `key=value` arguments. Raises: ConfigError."""
-    return make(env, **read_arguments(env, arguments))
-
-
-def read_arguments(env: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """`key=value` arguments, checked against the signature. Raises: ConfigError."""
-    from agentrl.algorithms.base import part
-    from agentrl.env import env_class
-
-    values = {}
-    for argument in arguments:
-        key, equals, text = argument.partition("=")
-        if not equals:
-            raise ConfigError(f"cannot read {argument!r}: write key=value, for example size=4")
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"cannot read {argument!r}: the value is not YAML") from None
-    return dict(part(env_class(env), **values).arguments)
+    return make(env, **written_arguments(env_class(env), arguments))

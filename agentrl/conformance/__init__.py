@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from agentrl.conformance import contract, limits, load, players, repeats
 from agentrl.conformance.trials import Make, Skip, Subject
+from agentrl.conformance.watch import Hung, watched
 from agentrl.env import TextEnv
 from agentrl.env import make as made
 from agentrl.errors import ConfigError, suggestion
@@ -30,6 +31,8 @@ FAMILIES = (contract, repeats, players, limits, load)
 RULES: Mapping[str, Rule] = {rule.__name__: rule for one in FAMILIES for rule in one.RULES}
 MAX_FINDINGS = 3
 """Of one rule."""
+MAX_CHARS = 600
+"""Of one finding."""
 
 
 class Finding(NamedTuple):
@@ -84,35 +87,57 @@ def examine(
     subject, verdict = Subject(recipe=make, count=tasks, seconds=seconds), Verdict()
     if broken := failure(make):
         verdict.findings.append(Finding("factory", broken))
+        verdict.skipped.update(dict.fromkeys(set(RULES) - {"factory"}, "there is no environment"))
         return verdict
     for name in rules or RULES:
         try:
             verdict.findings.extend(Finding(name, told) for told in some(RULES[name], subject))
         except Skip as reason:
             verdict.skipped[name] = str(reason)
-        subject.close()
     return verdict
 
 
 def failure(make: Make) -> str:
     """Why there is no environment to check, or nothing."""
     try:
-        make().close()
-    except Exception as error:  # a foreign environment may raise anything: that is a finding
-        return f"make() and close() must work: {type(error).__name__}: {error}"
+        watched(lambda: make().close())
+    except (Exception, SystemExit) as error:  # a foreign environment may raise anything
+        return line(f"make() and close() must work: {type(error).__name__}: {error}")
     return ""
 
 
 def some(rule: Rule, subject: Subject) -> list[str]:
-    """The first few different findings of a rule; more of one kind say nothing new."""
+    """The first few different findings of a rule; more of one kind say nothing new.
+
+    Raises:
+        Skip: it has nothing to try, or what an earlier rule called did not come back.
+    """
+    if subject.hung:
+        raise Skip(f"{subject.hung}: nothing more was tried")
     found: dict[str, None] = {}
+
+    def work() -> None:
+        try:
+            for finding in rule(subject):
+                found[line(finding)] = None
+                if len(found) == MAX_FINDINGS:
+                    break
+        finally:
+            subject.close()
+
     try:
-        for finding in rule(subject):
-            found[finding] = None
-            if len(found) == MAX_FINDINGS:
-                break
+        watched(work)
     except Skip:
         raise
-    except Exception as error:  # a foreign environment may raise anything: that is a finding
-        found[f"{type(error).__name__}: {error}"] = None
+    except Hung as error:
+        subject.hung = line(str(error))
+        found[subject.hung] = None
+    except (Exception, SystemExit) as error:  # a foreign environment may raise anything
+        found[line(f"{type(error).__name__}: {error}")] = None
     return list(found)
+
+
+def line(told: str) -> str:
+    """A finding as one line that can be written anywhere, whatever an error's message holds."""
+    flat = " ".join(told.splitlines())
+    return flat[:MAX_CHARS].encode(errors="backslashreplace").decode()

@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from functools import cache
 from multiprocessing import Pipe
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from agentrl.conformance.trials import OWN, STRANGERS, Trial, play
+from agentrl.conformance.watch import PULSE
 from agentrl.errors import EnvError
 
 HASH_SEED = "4242"
@@ -52,9 +54,12 @@ class Child:
         pipe = self._pipe or self._start()
         try:
             pipe.send((sys.path, make, list(asked)))
-            if not pipe.poll(seconds + START_SECONDS):
-                self.close()
-                raise EnvError(f"another process did not play it within {seconds:g} s")
+            deadline = time.monotonic() + seconds + START_SECONDS
+            while not pipe.poll(1.0):
+                PULSE.beat("playing in another process")
+                if time.monotonic() > deadline:
+                    self.close()
+                    raise EnvError(f"another process did not play it within {seconds:g} s")
             answer = pipe.recv()
         except (EOFError, OSError) as error:
             self.close()

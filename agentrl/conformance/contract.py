@@ -17,6 +17,7 @@ from agentrl.conformance.trials import (
     play,
     stepped,
 )
+from agentrl.conformance.watch import PULSE
 from agentrl.env import SPLITS, TextEnv
 from agentrl.errors import EnvError
 
@@ -33,6 +34,7 @@ def gymnasium(subject: Subject) -> Iterator[str]:
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
         if UNICODE not in space:
             yield f"the {name} space does not contain {UNICODE!r}: use env.NaturalText"
+    PULSE.beat("what Gymnasium's checker called")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_env(env, skip_render_check=env.spec is None)

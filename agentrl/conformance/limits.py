@@ -6,8 +6,9 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from numbers import Real
 
-from agentrl.conformance.trials import CONTROL, Step, Subject, begun, stepped
+from agentrl.conformance.trials import CONTROL, Skip, Step, Subject, begun, stepped
 from agentrl.env import TextEnv
 from agentrl.errors import EnvError
 
@@ -21,7 +22,7 @@ def rewards(subject: Subject) -> Iterator[str]:
     for trial in subject.trials:
         for step in trial.steps[1:]:
             after = f"the reward after {step.said!r:.60} is"
-            if not isinstance(step.reward, (int, float)) or not math.isfinite(step.reward):
+            if not isinstance(step.reward, Real) or not math.isfinite(step.reward):
                 yield f"{after} {step.reward!r}: give a finite number"
             elif abs(step.reward - step.owed) > 1e-6:
                 yield f"{after} {step.reward:g}, but its weighted parts sum to {step.owed:g}"
@@ -32,6 +33,8 @@ def rewards(subject: Subject) -> Iterator[str]:
 
 def secrets(subject: Subject) -> Iterator[str]:
     """Nothing that the environment says before success holds a text of `secrets()`."""
+    if not any(trial.secrets for trial in subject.trials):
+        raise Skip("secrets() names none")
     for trial in subject.trials:
         told = [
             text for step in trial.steps if not step.info.get("success") for text in heard(step)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,9 +18,11 @@ from agentrl.conformance.trials import (
     stepped,
     together,
 )
+from agentrl.conformance.watch import side_by_side
 from agentrl.env import TextEnv
 
 THREADS = 8
+"""At least."""
 
 
 def threads(subject: Subject) -> Iterator[str]:
@@ -33,8 +34,7 @@ def threads(subject: Subject) -> Iterator[str]:
         seed, name = job
         return play(subject.make(), subject.voices[name], seed, player=name)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        together = list(pool.map(one, jobs))
+    together = side_by_side(one, jobs)
     alone = {job: one(job) for job in dict.fromkeys(jobs)}
     for job, trial in zip(jobs, together, strict=True):
         if changed := difference(alone[job], trial):

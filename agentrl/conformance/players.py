@@ -44,12 +44,15 @@ def clueless(subject: Subject) -> Iterator[str]:
 
 
 def best(subject: Subject) -> Iterator[str]:
-    """Nobody earns more than the oracle."""
-    tops = {t.task.id: t.earned for t in subject.played("the oracle") if t.task}
+    """Nobody earns more than the oracle, and no clueless player as much."""
+    played = subject.played("the oracle")
+    tops = {t.task.id: t.earned for t in played if t.task and not t.error}
     for trial in subject.trials:
         top = tops.get(trial.task.id, math.inf) if trial.task else math.inf
         if trial.earned > top + 1e-6:
             yield f"{trial.player} earns more than the oracle's {top:g} at {trial.where}"
+        elif trial.player in STRANGERS and not trial.solved and trial.earned > top - 1e-6:
+            yield f"{trial.player} earns the oracle's {top:g} without success at {trial.where}"
 
 
 RULES = (oracle, expert, clueless, best)

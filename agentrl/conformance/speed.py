@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agentrl.conformance.trials import Make, Speak, able, begun, parrot, stepped
+from agentrl.conformance.watch import side_by_side
 from agentrl.env import TextEnv
 from agentrl.types import Task
 
@@ -26,7 +25,7 @@ NUM_TASKS = 8
 def speed(make: Make, seconds: float = 5.0) -> dict[str, Any]:
     """Latency of a step, memory of an instance, steps per second of many, within a budget of time.
 
-    - `p50_ms`, `p99_ms`: of `step` alone, on one instance.
+    - `p50_ms`, `p99_ms`: of `step` alone, on one instance; None where no step was made in time.
     - `kilobytes`: what this process needs per instance that has begun an episode; what instances
       share is not counted, nor what other processes hold for them.
     - `steps_per_second`: by number of instances, each in a thread of its own as in a rollout, with
@@ -50,8 +49,8 @@ def speed(make: Make, seconds: float = 5.0) -> dict[str, Any]:
             rates[str(count)] = round(rate(envs[:count], speak, tasks, share / 2), 1)
     for one in (env, *envs):
         one.close()
-    p50, p99 = np.percentile(taken, (50, 99)) * 1000 if taken else (math.nan, math.nan)
-    told = {"p50_ms": round(float(p50), 4), "p99_ms": round(float(p99), 4), "kilobytes": kilobytes}
+    p50, p99 = (np.percentile(taken, (50, 99)) * 1000).round(4).tolist() if taken else (None, None)
+    told = {"p50_ms": p50, "p99_ms": p99, "kilobytes": kilobytes}
     return {"player": name, "steps": len(taken), **told, "steps_per_second": rates}
 
 
@@ -118,6 +117,5 @@ def rate(envs: Sequence[TextEnv], speak: Speak, tasks: Sequence[Task], seconds: 
     def count(number: int) -> int:
         return sum(1 for _ in steps(envs[number], speak, tasks, number, seconds))
 
-    with ThreadPoolExecutor(len(envs)) as pool:
-        total = sum(pool.map(count, range(len(envs))))
+    total = sum(side_by_side(count, range(len(envs))))
     return total / (time.perf_counter() - started)

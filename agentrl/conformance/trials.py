@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from agentrl.conformance.watch import call
 from agentrl.env import SPLITS, TextEnv
-from agentrl.errors import EnvError, boundary
+from agentrl.errors import EnvError
 from agentrl.types import Task
 
+T = TypeVar("T")
 Make = Callable[[], TextEnv]
 Speak = Callable[[TextEnv, np.random.Generator, str], str]
 """What a player says next, to the observation that it heard."""
@@ -79,7 +81,7 @@ class Trial:
     @property
     def earned(self) -> float:
         """The episode's reward."""
-        return float(sum(step.reward for step in self.steps))
+        return float(sum(step.reward for step in self.steps if isinstance(step.reward, Real)))
 
     @property
     def solved(self) -> bool:
@@ -123,7 +125,7 @@ def play(
         turns = env.max_turns if most is None else min(most, env.max_turns)
         trial.cut = turns < env.max_turns
         while len(trial.steps) <= turns and not trial.steps[-1].over:
-            with boundary(EnvError, player or "the player"):
+            with call(player or "the player"):
                 said = speak(env, rng, trial.steps[-1].text)
             with around("step"):
                 trial.steps.append(stepped(env, said))
@@ -136,7 +138,7 @@ def play(
 
 def begun(env: TextEnv, seed: int, task: Task | None = None) -> Step:
     """The reset. Raises: EnvError."""
-    with boundary(EnvError, f"reset(seed={seed})"):
+    with call(f"reset(seed={seed})"):
         answer = env.reset(seed=seed, options={"task": task} if task else None)
     if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping)):
         raise EnvError(f"reset answers {answer!r:.80}: give (text, info)")
@@ -145,7 +147,7 @@ def begun(env: TextEnv, seed: int, task: Task | None = None) -> Step:
 
 def stepped(env: TextEnv, said: str) -> Step:
     """One step. Raises: EnvError, also for what is not Gymnasium's five words."""
-    with boundary(EnvError, f"step({said!r:.60})"):
+    with call(f"step({said!r:.60})"):
         answer: Any = env.step(said)
         if not (isinstance(answer, tuple) and len(answer) == 5 and isinstance(answer[4], Mapping)):
             words = "(text, reward, terminated, truncated, info)"
@@ -181,6 +183,17 @@ def able(env: TextEnv) -> dict[str, Speak]:
     return {f"the {name}": OWN[name] for name in has}
 
 
+def kept(make: Callable[[Any], T]) -> T:
+    """A property that is made once; without `cached_property`'s lock, which a hung call keeps."""
+
+    def read(self: Any) -> T:
+        if make.__name__ not in self.held:
+            self.held[make.__name__] = make(self)
+        return self.held[make.__name__]  # type: ignore[no-any-return]
+
+    return property(read)  # type: ignore[return-value]
+
+
 @dataclass(kw_only=True)
 class Subject:
     """An environment under check, and what was played of it, which the rules share."""
@@ -191,20 +204,25 @@ class Subject:
     """Tasks of each split."""
     seconds: float = 10.0
     """That a step may take, whatever it is told."""
+    hung: str = ""
+    """What did not come back: nothing more can be tried."""
     made: list[TextEnv] = field(default_factory=list)
+    held: dict[str, Any] = field(default_factory=dict)
+    """What rules share, by name."""
 
     def make(self) -> TextEnv:
         """A new instance, which `close` closes."""
-        self.made.append(self.recipe())
+        with call("make()"):
+            self.made.append(self.recipe())
         return self.made[-1]
 
     def close(self) -> None:
         """Close what was made so far; what was played stays."""
         while self.made:
-            with suppress(Exception):  # the rule `close` tells
+            with suppress(EnvError), call("close()"):  # the rule `close` tells
                 self.made.pop().close()
 
-    @cached_property
+    @kept
     def tasks(self) -> list[Task]:
         """Tasks of both splits; a split that brings none is the rule `tasks`' business."""
         env, found = self.make(), list[Task]()
@@ -215,7 +233,7 @@ class Subject:
                 continue
         return found
 
-    @cached_property
+    @kept
     def trials(self) -> list[Trial]:
         """Every player's episode of every task, those of most hostile texts of the first few."""
         env = self.make()
@@ -226,7 +244,7 @@ class Subject:
             if number < FEW_TASKS or name not in SAYINGS
         ]
 
-    @cached_property
+    @kept
     def voices(self) -> dict[str, Speak]:
         """Few players that together reach most of what may differ from one episode to another."""
         env = self.make()
@@ -241,12 +259,20 @@ class Subject:
         return (trial for trial in self.trials if trial.player == name)
 
 
+def same(one: Step, two: Step) -> bool:
+    """Whether two steps tell the same."""
+    with suppress(ValueError):  # arrays do not say whether they are equal
+        if one.told == two.told:
+            return True
+    return repr(one.told) == repr(two.told)  # NaN is no number's equal, not even its own
+
+
 def difference(first: Trial, again: Trial) -> str:
     """Where two trials that should be equal first differ, or nothing."""
     if first.error != again.error:
         return f"{first.error or 'no error'!r:.120} become {again.error or 'no error'!r:.120}"
     for one, two in zip(first.steps, again.steps, strict=False):
-        if one.told != two.told:
+        if not same(one, two):
             return f"{one.told!r:.120} become {two.told!r:.120}"
     lengths = len(first.steps), len(again.steps)
     return "" if lengths[0] == lengths[1] else f"{lengths[0] - 1} turns become {lengths[1] - 1}"
@@ -260,11 +286,11 @@ def together(one: TextEnv, two: TextEnv, speak: Speak, seed: int, steps: tuple[S
     rng = np.random.default_rng(seed)
     one.action_space.seed(seed)
     for _ in range(one.max_turns + 1):
-        if steps[0].told != steps[1].told:
+        if not same(*steps):
             return f"{steps[0].told!r:.120}, the other {steps[1].told!r:.120}"
         if steps[0].over:
             break
-        with boundary(EnvError, "the player"):
+        with call("the player"):
             said = speak(one, rng, steps[0].text)
         steps = stepped(one, said), stepped(two, said)
     return ""

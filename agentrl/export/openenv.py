@@ -14,10 +14,9 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from agentrl.env import TextEnv, env_class, make
-from agentrl.errors import AgentRLError, ConfigError, MissingDependencyError
+from agentrl.errors import AgentRLError, MissingDependencyError
+from agentrl.signature import written_arguments
 from agentrl.toolenv import ToolEnv
 
 try:
@@ -131,18 +130,11 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--sessions", type=int, default=64)
     told = parser.parse_intermixed_args(words)
     try:
-        served = app(told.id, sessions=told.sessions, **dict(map(_argument, told.arguments)))
+        arguments = written_arguments(env_class(told.id), told.arguments)
+        served = app(told.id, sessions=told.sessions, **arguments)
     except AgentRLError as error:  # one line instead of a traceback
         parser.error(str(error))
     uvicorn.run(served, host=told.host, port=told.port, log_level="warning")
-
-
-def _argument(word: str) -> tuple[str, Any]:
-    """`name=value`, the value as YAML reads it. Raises: ConfigError."""
-    name, mark, value = word.partition("=")
-    if not mark:
-        raise ConfigError(f"{word!r} is no argument of the environment: write name=value")
-    return name, yaml.safe_load(value)
 
 
 if __name__ == "__main__":

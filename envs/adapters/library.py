@@ -21,7 +21,8 @@ def load(module: str, package: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:  # of the package, or of something that it imports
-        missing = package if (error.name or module).split(".")[0] == module else error.name
+        top = module.split(".")[0]
+        missing = package if (error.name or top).split(".")[0] == top else error.name
         raise MissingDependencyError(
             missing or package, f'pip install "agentrl[{extra}]"'
         ) from error

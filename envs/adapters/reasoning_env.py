@@ -67,7 +67,7 @@ class ReasoningGym(Adapter):
             names = load("reasoning_gym.factory", "reasoning-gym", "reasoning-gym").DATASETS
         for name in self.weights:
             known("data set", name, names, "dataset")
-        if not self.weights or min(self.weights.values()) <= 0:
+        if not self.weights or not all(0 < one < np.inf for one in self.weights.values()):
             raise ConfigError(f"dataset={dataset!r}: give weights above 0", "dataset")
         single = isinstance(dataset, str)
         self._config = {self.what: dict(config or {})} if single else dict(config or {})

@@ -17,8 +17,8 @@ from typing import Any, get_args
 import numpy as np
 
 from agentrl.env import SPLITS, Reply, TextEnv, check_split
-from agentrl.envs.alfworld import official
-from agentrl.envs.alfworld.arguments import CHOICES, PARTS, Goals, Size, Source, Test, Texts, one_of
+from agentrl.envs.alfworld import arguments, official
+from agentrl.envs.alfworld.arguments import CHOICES, Goals, Size, Source, Test, Texts, one_of
 from agentrl.envs.alfworld.expert import Explorer
 from agentrl.envs.alfworld.game import TASKS, Game
 from agentrl.envs.alfworld.planner import plan, stage, stages
@@ -103,8 +103,7 @@ class AlfWorld(TextEnv):
 
     def _check(self) -> None:
         """Refuse values that cannot run. Raises: ConfigError."""
-        for part in self.reward_weights or ():
-            one_of("reward_weights", part, PARTS)
+        arguments.check_weights(self.reward_weights or {})
         for kind in self.types:
             one_of("types", kind, TASKS)
         if not self.types:
@@ -195,7 +194,7 @@ class AlfWorld(TextEnv):
     def _load(self, data: Mapping[str, Any]) -> Game:
         """The game of a task's data. Raises: DataError."""
         if "game" not in data:
-            return make_game(str(data["task"]), int(data["seed"]), str(data["size"]))
+            return make_game(*arguments.household(data))
         if self.release is None:
             raise DataError(
                 f"the game {data['game']!r} is ALFWorld's: play it with source: official"
@@ -204,9 +203,9 @@ class AlfWorld(TextEnv):
 
     def _goal(self, data: Mapping[str, Any]) -> str:
         """The goal's sentence, without its full stop."""
-        if self.goals == "template":
+        if self.goals == "template" or self.release is None:
             return self.game.sentence
-        trial = self.collection(data["split"]).trials[data["game"]]
+        trial = official.trial(self.release, data["game"], self.types)
         sentences = trial.annotations or (self.game.sentence,)
         return sentences[sum(trial.id.encode()) % len(sentences)].rstrip(".")
 

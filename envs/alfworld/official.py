@@ -85,6 +85,14 @@ def collect(release: Path, split: str, tasks: tuple[str, ...] = TASKS) -> Collec
     return Collection(trials=found, skipped=dict(sorted(skipped.items())))
 
 
+def trial(release: Path, id: str, tasks: tuple[str, ...] = TASKS) -> Trial:
+    """The record of a game by its id. Raises: DataError."""
+    trials = collect(release, id.partition("/")[0], tasks).trials
+    if id not in trials:
+        raise DataError(f"{id!r} is no game of {str(release)!r} of the types {', '.join(tasks)}")
+    return trials[id]
+
+
 def _trial_folders(root: Path) -> Iterator[Path]:
     """Every folder with a trial's record, in the order of their paths."""
     return iter(sorted(path.parent for path in root.rglob("traj_data.json")))
@@ -106,13 +114,18 @@ def _judge(folder: Path, id: str, tasks: Sequence[str]) -> tuple[str, Trial | No
     solvable = _json(file).get("solvable")
     if not solvable:
         return "not tried for solvability" if solvable is None else "unsolvable", None
-    return "", Trial(id=id, task=task, annotations=_annotations(record))
+    return "", Trial(id=id, task=task, annotations=_annotations(folder, record))
 
 
-def _annotations(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The goal as people wrote it, one line each."""
-    people = record.get("turk_annotations", {}).get("anns", ())
-    texts = (" ".join(str(person.get("task_desc", "")).split()) for person in people)
+def _annotations(folder: Path, record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The goal as people wrote it, one line each. Raises: DataError."""
+    try:
+        people = record.get("turk_annotations", {}).get("anns", ())
+        texts = [" ".join(str(person.get("task_desc", "")).split()) for person in people]
+    except (AttributeError, TypeError) as error:  # other values than the release has
+        found = record["turk_annotations"]
+        told = f"turk_annotations is {found!r:.80}"
+        raise DataError(f"{folder / 'traj_data.json'}: {told}; download it again") from error
     return tuple(text for text in texts if text)
 
 

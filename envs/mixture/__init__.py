@@ -12,6 +12,7 @@ here. Metrics tell members apart (`TextEnv.kind`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -92,12 +93,12 @@ class Mixture(TextEnv):
 
     def own(self, task: Task) -> tuple[TextEnv, Task]:
         """The member that a task belongs to, and the task as it is there. Raises: ConfigError."""
-        name = task.data["member"]
-        if name not in self.members:
+        name, inner = task.data.get("member"), task.data.get("task")
+        if name not in list(self.members) or not isinstance(inner, Mapping):
             known = ", ".join(self.members)
             raise ConfigError(f"task {task.id} is of {name!r}, members are {known}: name it so")
         env = self.members[name]
-        return env, Task(env=env.id, data=task.data["task"], seed=task.seed)
+        return env, Task(env=env.id, data=inner, seed=task.seed)
 
     def kind(self, task: Task) -> str:
         """The member's name, and what it tells apart itself."""
@@ -174,7 +175,8 @@ def member(name: str, told: Mapping[str, Any]) -> TextEnv:
 def weight(name: str, told: Mapping[str, Any]) -> float:
     """A member's weight. Raises: ConfigError."""
     value = told.get("weight", 1.0)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
         raise ConfigError(f"members.{name}.weight is {value!r}: give a number above 0", "members")
     return float(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 
 from agentrl.envs.textworld.games import GameFile, checked
 from agentrl.envs.textworld.levels import level
-from agentrl.errors import ConfigError, DataError, suggestion
+from agentrl.errors import ConfigError, DataError
 
 Data = Mapping[str, Any]
 """A task's data."""
 
 
+LISTED = 1 << 20
+"""Seeds that are shuffled as a whole."""
 Named = str | Sequence[str] | Mapping[str, float]
 """A level, several, or several with weights."""
 
@@ -54,7 +57,7 @@ class Levels:
         """All games of a split in random order, the levels mixed by weight while they last."""
         first, last = self.seeds[split]
         weights = {name: weight for name, weight in self.weights[split].items() if weight}
-        left = {name: iter(rng.permutation(last + 1 - first).tolist()) for name in weights}
+        left = {name: _shuffled(last + 1 - first, rng) for name in weights}
         while weights:
             name = _pick(weights, rng)
             drawn = next(left[name], None)
@@ -76,9 +79,23 @@ def _weights(levels: Named) -> dict[str, float]:
     for name in names:
         level(name)
     weights = [float(levels[name]) if isinstance(levels, Mapping) else 1.0 for name in names]
-    if not names or min(weights) < 0 or not sum(weights):
+    if not names or min(weights) < 0 or not 0 < sum(weights) < math.inf:
         raise ConfigError(f"levels={levels!r}: give levels with weights above 0", "levels")
     return dict(zip(names, weights, strict=True))
+
+
+def _shuffled(count: int, rng: np.random.Generator) -> Iterator[int]:
+    """The numbers below `count` in random order; many of them are drawn as they are asked for."""
+    return iter(rng.permutation(count).tolist()) if count <= LISTED else _drawn(count, rng)
+
+
+def _drawn(count: int, rng: np.random.Generator) -> Iterator[int]:
+    seen: set[int] = set()
+    while len(seen) < count:
+        number = int(rng.integers(count))
+        if number not in seen:
+            seen.add(number)
+            yield number
 
 
 def _pick(weights: Mapping[str, float], rng: np.random.Generator) -> str:
@@ -98,6 +115,8 @@ class Files:
                 self.games[game.key] = game
                 if test_files is not None:
                     self.splits[game.key] = split
+        if not self.games:
+            raise ConfigError(f"files={files!r} names no game: give paths of .z8 files", "files")
 
     def draw(self, rng: np.random.Generator) -> Data:
         """A game of any split."""
@@ -124,14 +143,6 @@ class Files:
 def _matching(patterns: str | Sequence[str]) -> Iterator[Path]:
     """Paths and globs as files. Raises: DataError for one that matches nothing."""
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        spelt = str(Path(pattern).expanduser())
+        spelt = str(Path(pattern).expanduser().absolute())  # workers stay where they were started
         found = sorted(glob.glob(spelt, recursive=True)) or [spelt]
         yield from (Path(path) for path in found if len(found) == 1 or path.endswith(".z8"))
-
-
-def all_known(name: str, values: Sequence[Any], known: tuple[str, ...]) -> tuple[Any, ...]:
-    """Values that are all known. Raises: ConfigError, with the closest known one."""
-    for value in values:
-        if value not in known:
-            raise ConfigError(f"{name}: unknown {value!r}; {suggestion(str(value), list(known))}")
-    return tuple(values)

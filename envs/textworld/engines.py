@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentrl.envs.textworld.games import checked
+from agentrl.errors import DataError, boundary
 
 ASKED = {
     "admissible": "admissible_commands",
@@ -68,7 +69,9 @@ def opened(path: Path, infos: Sequence[str]) -> Any:
     checked(path)
     warnings.filterwarnings("ignore", category=jericho.UnsupportedGameWarning)
     wanted = dict.fromkeys((*ALWAYS, *(ASKED[name] for name in infos)), True)
-    env = textworld.start(str(path), textworld.EnvInfos(**wanted, extras=["walkthrough"]))
+    infos = textworld.EnvInfos(**wanted, extras=["walkthrough"])
+    with boundary(DataError, f"{str(path)!r} is no game that TextWorld opens: make it again"):
+        env = textworld.start(str(path), infos)
     env.seed(0)
     return env
 

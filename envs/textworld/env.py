@@ -13,14 +13,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from agentrl.env import Reply, TextEnv, check_split
 from agentrl.envs.textworld.answers import PROMPTS, Answer, listed, meant, written
+from agentrl.envs.textworld.arguments import (
+    Admissible,
+    Pay,
+    Rewards,
+    Show,
+    Workers,
+    all_known,
+    check,
+    check_source,
+)
 from agentrl.envs.textworld.backing import Backing
-from agentrl.envs.textworld.choice import Files, Levels, Named, all_known
+from agentrl.envs.textworld.choice import Files, Levels, Named
 from agentrl.envs.textworld.earnings import PAID, RANGES, Earnings
 from agentrl.envs.textworld.games import cache_folder, version
 from agentrl.envs.textworld.processes import Game
@@ -28,8 +38,6 @@ from agentrl.envs.textworld.threads import ThreadGame
 from agentrl.errors import ConfigError, EmptySplitError, EnvError
 from agentrl.types import Parse, Task
 
-Show = Literal["objective", "said", "description", "inventory"]
-Rewards = Literal["sparse", "dense", "points", "progress"]
 TURNS = 3
 """Turns allowed for each command of a solution, as in arXiv 2510.01132."""
 MAX_TURNS = 50
@@ -97,16 +105,16 @@ class TextWorld(TextEnv):
         test_seeds: tuple[int, int] = (1, 100),
         max_turns: int | Mapping[str, int] | None = None,
         show: Sequence[Show] = ("objective", "said"),
-        admissible: Literal["shown", "info", "none"] = "info",
+        admissible: Admissible = "info",
         hide: Sequence[str] = (),
         answer: Answer = "command",
         compact: bool = True,
         rewards: Rewards = "sparse",
-        pay: Literal["turn", "end"] = "turn",
+        pay: Pay = "turn",
         reward_weights: Mapping[str, float] | None = None,
         prompt: bool = True,
         expert_noise: float = 0.3,
-        workers: Literal["processes", "threads"] = "processes",
+        workers: Workers = "processes",
         num_workers: int | None = None,
         step_seconds: float = 20.0,
         make_seconds: float = 100.0,
@@ -114,12 +122,13 @@ class TextWorld(TextEnv):
         cache: str | None = None,
         render_mode: str | None = None,
     ) -> None:
+        given = dict(locals())
         super().__init__(render_mode=render_mode)
         version()
-        if levels is not None and files is not None:
-            raise ConfigError("levels and files exclude each other: give one of them", "files")
+        check(given)
+        check_source(given)
         self.source: Levels | Files = (
-            Levels(levels or "w2-o3-q4", test_levels, train_seeds, test_seeds)
+            Levels("w2-o3-q4" if levels is None else levels, test_levels, train_seeds, test_seeds)
             if files is None
             else Files(files, test_files)
         )
@@ -131,15 +140,12 @@ class TextWorld(TextEnv):
         if answer == "number" and admissible != "shown":
             raise ConfigError(f"answer='number' needs admissible='shown', not {admissible!r}")
         self.compact = compact
-        self.pay: Literal["turn", "end"] = pay
-        all_known("rewards", (rewards,), tuple(PAID))
+        self.pay: Pay = pay
         self.reward_weights = dict(reward_weights or {PAID[rewards]: 1.0})
         self.reward_range = (-math.inf, math.inf) if reward_weights else RANGES[rewards]
         all_known("reward_weights", tuple(self.reward_weights), tuple(PAID.values()))
         self.system_prompt = PROMPTS[answer] if prompt else ""
         self.expert_noise = expert_noise
-        if not 0 <= expert_noise <= 1:
-            raise ConfigError(f"expert_noise={expert_noise!r}: give a share from 0 to 1")
         self.ahead = ahead
         self.backing = Backing(
             workers=workers,

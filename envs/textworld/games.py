@@ -12,11 +12,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agentrl.envs.textworld.levels import Level, level
-from agentrl.errors import ConfigError, DataError, EnvError, MissingDependencyError
+from agentrl.errors import ConfigError, DataError, EnvError, MissingDependencyError, boundary
 
 CACHE = "AGENTRL_TEXTWORLD_CACHE"
 """Environment variable that names the folder of made games."""
@@ -37,9 +38,9 @@ class GameFile(NamedTuple):
 def cache_folder(given: str | None) -> Path:
     """Where made games are kept: the argument, else the environment variable, else the user's."""
     if named := given or os.environ.get(CACHE):
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()  # workers stay where they were started
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "agentrl" / "textworld"
+    return Path(home).expanduser().absolute() / "agentrl" / "textworld"
 
 
 def place(name: str, seed: int, folder: Path) -> GameFile:
@@ -55,16 +56,36 @@ def made(name: str, seed: int, folder: Path, seconds: float = 120.0) -> GameFile
 
     Raises:
         ConfigError: an unknown level.
-        EnvError: TextWorld cannot make it.
+        EnvError: TextWorld cannot make it, or the folder cannot hold it.
     """
     game = place(name, seed, folder)
     if not game.path.exists():
-        game.path.parent.mkdir(parents=True, exist_ok=True)
-        if sys.flags.hash_randomization:
-            _make_elsewhere(name, seed, folder, seconds)
-        else:
-            _make(name, seed, game.path)
+        try:
+            game.path.parent.mkdir(parents=True, exist_ok=True)
+            if makes_here():
+                _make(name, seed, game.path)
+            else:
+                _make_elsewhere(name, seed, folder, seconds)
+        except OSError as error:  # read-only, full, or no folder at all: the user's to mend
+            raise EnvError(
+                f"cannot make {name} with seed {seed}: cannot write to {str(folder)!r} "
+                f"({error.strerror}); name another folder by cache or ${CACHE}"
+            ) from error
     return game
+
+
+def made_again(name: str, seed: int, folder: Path, seconds: float) -> GameFile:
+    """The same instead of a damaged one: cut by a full disk, or touched by somebody."""
+    damaged = place(name, seed, folder).path
+    with boundary(EnvError, f"{name} with seed {seed} is damaged, and cannot be replaced"):
+        damaged.unlink(missing_ok=True)
+    return made(name, seed, folder, seconds)
+
+
+def makes_here() -> bool:
+    """Whether this thread may make games: TextWorld's generator has one random state for all."""
+    alone = threading.current_thread() is threading.main_thread()
+    return alone and not sys.flags.hash_randomization
 
 
 def version() -> str:
@@ -88,7 +109,8 @@ def _make_elsewhere(name: str, seed: int, folder: Path, seconds: float) -> None:
         raise EnvError(f"{name} with seed {seed} was not made within {seconds:g} s") from error
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise EnvError(f"cannot make {name} with seed {seed}: {said[-1]}")
+        doing = f"cannot make {name} with seed {seed}: "
+        raise EnvError(doing + said[-1].removeprefix(doing))
 
 
 def _make(name: str, seed: int, path: Path) -> None:
@@ -147,15 +169,6 @@ def checked(path: Path) -> GameFile:
     if not readable:
         raise DataError(f"{str(beside)!r} is damaged: make the game again with tw-make")
     return GameFile(path, hashlib.sha256(story + logic).hexdigest()[:16])
-
-
-def is_damaged(path: Path) -> bool:
-    """Whether a game cannot be opened, by the sizes alone: what is opened is checked as a whole."""
-    with path.open("rb") as file:
-        head = file.read(64)
-    size, beside = path.stat().st_size, path.with_suffix(".json")
-    cut = len(head) < 64 or 8 * int.from_bytes(head[0x1A:0x1C], "big") > size
-    return cut or not beside.is_file() or not beside.stat().st_size
 
 
 def is_whole(story: bytes) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from agentrl.envs.textworld.engines import ASKED, ENGINES
-from agentrl.envs.textworld.games import is_damaged, made
+from agentrl.envs.textworld.games import made, made_again
 from agentrl.envs.textworld.plans import Planner
 from agentrl.envs.textworld.texts import told
+from agentrl.errors import DataError
 
 State = dict[str, Any]
 
@@ -32,9 +33,8 @@ class Play:
     def __init__(self, request: Mapping[str, Any]) -> None:
         self.infos: Sequence[str] = request["infos"]
         self.compact = bool(request["compact"])
-        self.path = _file(request)
+        self.path, self._env = _opened(request, self.infos)
         self.commands: list[str] = []
-        self._env: Any = ENGINES.take(self.path, self.infos)
         self._planner: Planner | None = None
 
     def begin(self) -> State:
@@ -86,13 +86,15 @@ class Play:
         return shown
 
 
-def _file(request: Mapping[str, Any]) -> Path:
-    """The game's file, made if it must be, and made again where it was damaged."""
+def _opened(request: Mapping[str, Any], infos: Sequence[str]) -> tuple[Path, Any]:
+    """The game's file and its engine; made if it must be, and made again where it was damaged."""
     if "path" in request:
-        return Path(request["path"])
+        path = Path(request["path"])
+        return path, ENGINES.take(path, infos)
     wanted = (str(request["level"]), request["seed"], Path(request["cache"]), request["seconds"])
     path = made(*wanted).path
-    if is_damaged(path):  # cut by a full disk, or touched by somebody
-        path.unlink(missing_ok=True)
-        path = made(*wanted).path
-    return path
+    try:
+        return path, ENGINES.take(path, infos)
+    except DataError:  # nobody brought this one: it can be mended here
+        path = made_again(*wanted).path
+        return path, ENGINES.take(path, infos)

@@ -66,7 +66,8 @@ class Worker:
         self._waiting: deque[Waiting] = deque()
         self._changed = threading.Condition()
         self._ended = ""
-        threading.Thread(target=self._read, name="agentrl-textworld", daemon=True).start()
+        self.reader = threading.Thread(target=self._read, name="agentrl-textworld", daemon=True)
+        self.reader.start()
 
     @property
     def alive(self) -> bool:
@@ -78,7 +79,7 @@ class Worker:
         waiting = Waiting(seconds, SimpleQueue())
         with self._changed:
             if not self.alive:
-                self.end("it was dead before it was asked", culprit=False)
+                self.end("it was dead before it was asked", culprit=True)
                 raise Died(self._ended, culprit=False)
             self._waiting.append(waiting)
             self._changed.notify()
@@ -137,6 +138,9 @@ class Crew:
     def worker(self) -> Worker:
         """A living worker with fewest games, which it is then given one more of."""
         with self._lock:
+            for worker in self._workers:
+                if not worker.alive:
+                    worker.end("its process died", culprit=True)
             self._workers = [worker for worker in self._workers if worker.alive]
             if len(self._workers) < self.size:
                 self._workers.append(Worker())

@@ -12,11 +12,13 @@ LINES = re.compile(r"\s*\n\s*")
 COMMANDS = re.compile(r"[.;\n]|\bthen\b")
 """What the engine takes for the end of a command: only the first of several is played."""
 META = re.compile(
-    r"(tw-.*|restart|restore|save|quit|q|undo|script|transcript|noscript|(un)?record|replay|"
-    r"(super)?brief|verbose|version|verify|pronouns)\b",
+    r"(.*,\s*)?(tw-.*|restart|restore|save|quit|q|undo|script|transcript|noscript|(un)?record|"
+    r"replay|(super)?brief|normal|long|short|verbose|version|verify|pronouns|notify)\b",
     re.IGNORECASE,
 )
-"""Commands to the engine, not in the game: they would reset it, write files or look behind it."""
+"""Commands to the engine, not in the game: they would reset it, write files or look behind it.
+
+`me, save` is one too: whatever stands before the comma is asked to do it."""
 MAX_COMMAND = 190
 """Characters; the engine reads 198 bytes and warns of more."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from agentrl.envs.textworld.play import Play
 from agentrl.errors import EnvError
 
 State = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 class ThreadGame:
@@ -27,7 +28,8 @@ class ThreadGame:
 
     def begin(self) -> State:
         """The first state. Raises: EnvError, or what is wrong with the game."""
-        return self._within(self._make, "beginning", self._begun)
+        self._play, state = self._within(self._make, "beginning", lambda: _begun(self._request))
+        return state
 
     def step(self, command: str) -> State:
         """The state after a command. Raises: EnvError."""
@@ -43,17 +45,13 @@ class ThreadGame:
             self._play.close()
             self._play = None
 
-    def _begun(self) -> State:
-        self._play = Play(self._request)
-        return self._play.begin()
-
     def _playing(self) -> Play:
         if self._play is None:
             raise EnvError("the game was given up: begin another one")
         return self._play
 
-    def _within(self, seconds: float, doing: str, work: Callable[[], State]) -> State:
-        answers: SimpleQueue[State | Exception] = SimpleQueue()
+    def _within(self, seconds: float, doing: str, work: Callable[[], Answer]) -> Answer:
+        answers: SimpleQueue[Answer | Exception] = SimpleQueue()
 
         def run() -> None:
             try:
@@ -61,7 +59,7 @@ class ThreadGame:
             except Exception as error:  # raised again below, in the asker's thread
                 answers.put(error)
 
-        threading.Thread(target=run, name="agentrl-textworld", daemon=True).start()
+        threading.Thread(target=run, name="agentrl-textworld-game", daemon=True).start()
         try:
             answer = answers.get(timeout=seconds)
         except Empty:
@@ -72,3 +70,9 @@ class ThreadGame:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def _begun(request: Mapping[str, Any]) -> tuple[Play, State]:
+    """A game that has begun; it is nobody's until it is handed over in time."""
+    play = Play(request)
+    return play, play.begin()

@@ -6,6 +6,7 @@ This module is run as a script by `processes`; requests and answers are JSON lin
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ class Desk:
 
 def main() -> None:
     """Answer requests until the other side closes the socket."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is the owner's to tell of
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
     lines, desk = Lines(socket.socket(fileno=int(sys.argv[1]))), Desk()
     while True:

@@ -11,7 +11,7 @@ from agentrl.envs.alfworld.env import AlfWorld
 from agentrl.envs.alfworld.game import TASKS
 from agentrl.envs.alfworld.said import brief, brief_opening, read_command
 from agentrl.envs.alfworld.texts import HELP
-from agentrl.errors import ConfigError
+from agentrl.errors import ConfigError, DataError
 from agentrl.types import Episode, Group, Parse, Task, Trajectory
 
 TASK = {"task": "pick_heat_then_place_in_recep", "size": "tiny", "seed": 0}
@@ -48,11 +48,18 @@ def played(env, speak):
         ({"goals": "human"}, "only source: official"),
         ({"goals": "mine"}, "goals: 'mine'"),
         ({"reward_weights": {"solve": 1.0}}, "'solve'; did you mean 'solved'"),
+        ({"reward_weights": {"solved": float("nan")}}, "solved=nan: give a finite number"),
     ],
 )
 def test_arguments_that_cannot_run_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         AlfWorld(**arguments)
+
+
+@pytest.mark.parametrize("data", [{"number": 3}, TASK | {"seed": "1"}, {"task": TASK["task"]}])
+def test_a_task_that_is_no_game_is_refused(data):
+    with pytest.raises(DataError, match="is no game: give its task, its seed and its size"):
+        started(data)
 
 
 # ---- what is said ---------------------------------------------------------------------------

@@ -166,3 +166,21 @@ def test_an_official_task_needs_the_data(folder):
     task = AlfWorld(source="official", folder=str(folder)).tasks("test", 1, 0)[0]
     with pytest.raises(DataError, match="play it with source: official"):
         AlfWorld().reset(options={"task": task})
+
+
+@pytest.mark.parametrize("people", [None, [], {"anns": None}, {"anns": ["Heat an egg."]}])
+def test_a_record_of_other_values_is_named(folder, people):
+    first = sorted((folder / official.RELEASE / "train").glob("*/*"))[0]
+    _change(first / "traj_data.json", turk_annotations=people)
+    with pytest.raises(DataError, match=r"traj_data.json: turk_annotations is .*download it again"):
+        AlfWorld(source="official", folder=str(folder)).tasks("train", 1, 0)
+
+
+def test_a_task_without_a_split_is_played(folder):
+    env = AlfWorld(source="official", folder=str(folder), goals="human")
+    task = env.tasks("train", 1, 0)[0]
+    told = env.reset(options={"task": {"game": task.data["game"]}})
+    assert told == env.reset(options={"task": task})
+    other = AlfWorld(source="official", folder=str(folder), goals="human", types=TASKS[:1])
+    with pytest.raises(DataError, match=r"is no game of .* the types pick_and_place_simple"):
+        other.reset(options={"task": {"game": task.data["game"]}})

@@ -68,9 +68,16 @@ def test_metrics_tell_members_apart(tmp_path):
         ({"a": {"id": "agentrl/Sudoko-v0"}}, r"members.a: unknown environment .*Sudoku"),
         ({"a": {"size": 4}}, "members.a has no id"),
         ({"a": SUDOKU | {"weight": 0}}, "members.a.weight is 0"),
+        ({"a": SUDOKU | {"weight": float("inf")}}, "members.a.weight is inf"),
         ({"a": SUDOKU | {"sizes": 4}}, r"members.a: .*sizes"),
     ],
 )
 def test_what_cannot_be_is_refused(members, told):
     with pytest.raises(ConfigError, match=told):
         build_run({"env": {"id": "agentrl/Mixture-v0", "members": members}})
+
+
+@pytest.mark.parametrize("data", [{"number": 3}, {"member": "words"}, {"member": [], "task": {}}])
+def test_a_task_of_no_member_is_refused(data):
+    with pytest.raises(ConfigError, match=r"is of .*, members are puzzles, words: name it so"):
+        mixture().reset(options={"task": data})

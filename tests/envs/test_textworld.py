@@ -195,10 +195,18 @@ def test_tasks_are_made_before_they_are_handed_out(started, cache):
     assert all(place("w2-o3-q4", seed, Path(cache)).path.exists() for seed in (2, 3))
 
 
-def test_a_damaged_cache_is_made_again(started, tmp_path, cache):
+@pytest.mark.parametrize(
+    ("ending", "damaged"),
+    [
+        (".z8", lambda whole: whole[:1000]),
+        (".z8", lambda whole: whole[:-1] + b"x"),
+        (".json", lambda whole: b"{}"),
+    ],
+)
+def test_a_damaged_cache_is_made_again(started, tmp_path, cache, ending, damaged):
     shutil.copytree(cache, tmp_path / "copy")
-    path = made("w2-o3-q4", 1, tmp_path / "copy").path
-    path.write_bytes(path.read_bytes()[:1000])
+    path = made("w2-o3-q4", 1, tmp_path / "copy").path.with_suffix(ending)
+    path.write_bytes(damaged(path.read_bytes()))
     assert started(cache=str(tmp_path / "copy")).first == started().first
 
 
@@ -210,6 +218,14 @@ def test_files_are_known_by_their_content(started, tmp_path, cache):
     env = started(options=None, files=str(tmp_path / "one.z8"), test_files=str(tmp_path / "two.z8"))
     assert env.first == started().first
     assert list(env.source.games) == [checked(game.path).key]
+
+
+def test_files_may_be_named_from_wherever_one_is(started, tmp_path, cache, monkeypatch):
+    game, first = made("w2-o3-q4", 1, Path(cache)), started().first
+    for ending in (".z8", ".json"):
+        shutil.copy(game.path.with_suffix(ending), tmp_path / f"one{ending}")
+    monkeypatch.chdir(tmp_path)
+    assert started(options=None, files="one.z8").first == first
 
 
 def test_a_game_that_cannot_be_made_is_an_environment_error(started):
@@ -226,6 +242,20 @@ def test_a_game_that_cannot_be_made_is_an_environment_error(started):
         ({"rewards": "rich"}, ConfigError, "unknown 'rich'"),
         ({"reward_weights": {"won": 1}}, ConfigError, "unknown 'won'"),
         ({"files": "/nowhere/*.z8"}, DataError, "there is no file"),
+        ({"files": []}, ConfigError, "names no game"),
+        ({"test_files": "x.z8"}, ConfigError, "test_files needs files"),
+        ({"test_levels": "coin-1", "files": "x.z8"}, ConfigError, "test_levels and files exclude"),
+        ({"admissible": "show"}, ConfigError, "admissible: unknown 'show'; did you mean 'shown'"),
+        ({"answer": "numbers"}, ConfigError, "answer: unknown 'numbers'; did you mean 'number'"),
+        ({"workers": "thread"}, ConfigError, "workers: unknown 'thread'; did you mean 'threads'"),
+        ({"pay": "last"}, ConfigError, "pay: unknown 'last'; known: end, turn"),
+        ({"num_workers": 0}, ConfigError, "num_workers=0: give at least 1"),
+        ({"ahead": -1}, ConfigError, "ahead=-1: give at least 0"),
+        ({"max_turns": 0}, ConfigError, "max_turns=0: give at least 1"),
+        ({"max_turns": {"coin-1": -5}}, ConfigError, "max_turns.coin-1=-5: give at least 1"),
+        ({"step_seconds": float("nan")}, ConfigError, "step_seconds=nan: give more than 0"),
+        ({"make_seconds": 0}, ConfigError, "make_seconds=0: give more than 0"),
+        ({"reward_weights": {"solved": float("inf")}}, ConfigError, "solved=inf: give a finite"),
     ],
 )
 def test_arguments_that_cannot_run_are_refused(arguments, error, says):

@@ -3,16 +3,17 @@
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agentrl.envs.textworld.choice import Files, Levels
-from agentrl.envs.textworld.games import CACHE, cache_folder, is_whole
+from agentrl.envs.textworld.games import CACHE, cache_folder, is_whole, made
 from agentrl.envs.textworld.levels import level
 from agentrl.envs.textworld.plans import reversals
 from agentrl.envs.textworld.texts import MAX_COMMAND, command, told
-from agentrl.errors import ConfigError, DataError
+from agentrl.errors import ConfigError, DataError, EnvError
 
 SEEDS = {"test_levels": None, "train_seeds": (30001, 30010), "test_seeds": (1, 4)}
 SCREEN = (
@@ -92,11 +93,20 @@ def test_levels_are_mixed_by_weight():
     assert {game["level"] for game in one.every("train", np.random.default_rng(0))} == {"w2-o3-q4"}
 
 
+def test_no_list_of_all_seeds_is_made():
+    levels = Levels("coin-1", None, (101, (1 << 31) - 1), (1, 100))
+    drawn = [game["seed"] for game in islice(levels.every("train", np.random.default_rng(0)), 99)]
+    assert len(set(drawn)) == 99
+    assert min(drawn) > 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ({"levels": {"coin-1": 0}}, "weights above 0"),
         ({"levels": []}, "weights above 0"),
+        ({"levels": {"coin-1": float("nan")}}, "weights above 0"),
+        ({"levels": {"coin-1": float("inf")}}, "weights above 0"),
         ({"train_seeds": (5, 1)}, "the first and the last one"),
         ({"train_seeds": (1, 9), "test_seeds": (9, 12)}, "overlap"),
     ],
@@ -127,7 +137,12 @@ def test_a_screen_is_told_without_its_decoration():
         ("UNDO", ""),
         ("tw-print all", ""),
         ("save game", ""),
+        ("me, restart", ""),
+        ("me,Save", ""),
+        ("score, look , script", ""),
+        ("short", ""),
         ("savour soup", "savour soup"),
+        ("cook, savour soup", "cook, savour soup"),
         ("", ""),
         ("a" * 10**6, "a" * MAX_COMMAND),
     ],
@@ -149,6 +164,14 @@ def test_the_cache_is_the_users_unless_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv(CACHE, str(tmp_path / "named"))
     assert cache_folder(None) == tmp_path / "named"
     assert cache_folder(str(tmp_path / "given")) == tmp_path / "given"
+    monkeypatch.chdir(tmp_path)  # workers stay where they were started
+    assert cache_folder("given") == tmp_path / "given"
+
+
+@pytest.mark.parametrize("folder", ["/dev/null/games", "/proc/games"])
+def test_a_folder_that_cannot_hold_games_is_named(folder):
+    with pytest.raises(EnvError, match=rf"cannot write to '{folder}' .*cache or \${CACHE}"):
+        made("coin-1", 1, Path(folder))
 
 
 def test_a_story_is_whole_or_not():

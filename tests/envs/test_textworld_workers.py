@@ -6,12 +6,16 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from agentrl.env import make
+from agentrl.envs.textworld import threads
 from agentrl.envs.textworld.backing import Backing
+from agentrl.envs.textworld.games import makes_here
 from agentrl.envs.textworld.processes import Crew, Game, Worker
+from agentrl.envs.textworld.threads import ThreadGame
 from agentrl.errors import EnvError
 
 pytestmark = pytest.mark.skipif(
@@ -82,6 +86,33 @@ def test_games_of_a_worker_that_was_killed_go_on_elsewhere(begun, crew):
     assert lost not in crew._workers
 
 
+def test_a_worker_that_died_while_nobody_asked_leaves_nothing_behind():
+    own = Crew(1)
+    for _ in range(2):
+        lost = own.worker()
+        lost.process.kill()
+        lost.process.wait()
+    assert own.worker() is not lost
+    lost.reader.join(timeout=30)
+    assert not lost.reader.is_alive()
+    assert lost.lines.connection.fileno() == -1
+    own.close()
+
+
+def test_an_interrupt_ends_a_worker_without_a_word(capfd, crew):
+    crew.ask({"do": "words", "show": []}, 60.0)
+    worker = crew.worker()
+    worker.ask({"do": "words", "show": []}, 60.0)
+    worker.process.send_signal(signal.SIGINT)
+    assert worker.process.wait(timeout=30) == -signal.SIGINT
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
+
+
+def test_only_one_thread_makes_games():
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(makes_here).result()
+
+
 def test_a_worker_that_hangs_costs_one_episode(begun):
     hung, other, third = begun(seconds=0.5), begun(), begun()
     assert third._worker is hung._worker
@@ -139,6 +170,29 @@ def test_an_episode_can_be_given_up_and_the_next_one_begun(cache, crew, monkeypa
     assert env.reset(options=task) == first
     env.close()
     env.close()
+
+
+class Scripted:
+    """A game without TextWorld."""
+
+    def begin(self):
+        return {}
+
+    def step(self, command):
+        return {}
+
+
+def test_a_game_that_begins_too_late_is_nobodys(monkeypatch):
+    go_on, game = threading.Event(), ThreadGame({}, 20.0, 0.1)
+    monkeypatch.setattr(threads, "Play", lambda request: go_on.wait(10) and Scripted())
+    with pytest.raises(EnvError, match=r"beginning: .* no answer within 0.1 s"):
+        game.begin()
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "agentrl-textworld-game":
+            thread.join()
+    with pytest.raises(EnvError, match="was given up"):
+        game.step("look")
 
 
 def test_threads_are_given_up_too(cache, monkeypatch):

@@ -76,11 +76,19 @@ def test_the_server_says_what_it_serves(sudoku):
         assert json.load(answer)["name"] == "agentrl/Sudoku-v0"
 
 
-def test_a_wrong_command_is_one_line():
-    command = [sys.executable, "-P", "-m", "agentrl.export.openenv", "agentrl/Sodoku-v0"]
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["agentrl/Sodoku-v0"], "did you mean 'agentrl/Sudoku-v0'?\n"),
+        (["agentrl/Sudoku-v0", "sizes=4"], "did you mean 'size'?\n"),
+        (["agentrl/Sudoku-v0", "size=["], "the value is not YAML\n"),
+    ],
+)
+def test_a_wrong_command_is_one_line(words, told):
+    command = [sys.executable, "-P", "-m", "agentrl.export.openenv", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.endswith("did you mean 'agentrl/Sudoku-v0'?\n")
+    assert done.stderr.endswith(told)
     assert "Traceback" not in done.stderr
 
 

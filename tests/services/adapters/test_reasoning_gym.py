@@ -102,6 +102,7 @@ def test_answers_are_read_where_they_stand():
         ("leg_counting", {"legs": 4}, "cannot be made: TypeError"),
         ("leg_counting", {"min_animals": -1}, "cannot be made: AssertionError"),
         ({"leg_counting": 0.0}, {}, "give weights above 0"),
+        ({"leg_counting": float("nan")}, {}, "give weights above 0"),
         ({"leg_counting": 1.0}, {"config": {"chain_sum": {}}}, "unknown data set 'chain_sum'"),
         ("composite", {}, "Must specify at least one dataset"),
     ],
