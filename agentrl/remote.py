@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +12,7 @@ from agentrl.agents.chat import Limits
 from agentrl.backends.http.textchat import TextChat
 from agentrl.direction import first_messages
 from agentrl.errors import EnvError
-from agentrl.protocols import Chat, Choice, Strategy
+from agentrl.protocols import Chat, Choice, Policy, Strategy
 from agentrl.rollout import Cast, Rollout
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -36,6 +36,7 @@ class Scripted:
         self.env = run.make_env()
         self.sources = run.sources(self.env)
         self.tested: Strategy = independent
+        self.policies: Mapping[str, Policy] = {}
         self.pool = EnvPool(run.make_env, plan.deadline_seconds)
         agent = run.agent(UNLIMITED)
         self.rollout = Rollout(pool=self.pool, agent=agent, concurrency=plan.concurrency)
@@ -85,6 +86,8 @@ class Remote(Scripted):
     def __init__(self, run: Run, policy: HTTPPolicy) -> None:
         super().__init__(run)
         self.policy = policy
+        # it speaks for every policy that the run has: the others' weights are not here
+        self.policies = dict.fromkeys(("main", *run.policies), policy)
         self.chat = policy.chat
         limits = replace(run.limits(), episode_seconds=math.inf)
         self.rollout = Rollout(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from agentrl.backends.scripted import expert
 from agentrl.config import Run, Schedule
 from agentrl.ensemble import Ensemble
 from agentrl.evaluate import Evaluation, evaluate
-from agentrl.protocols import Chat, Choice, Strategy, TrainedPolicy
+from agentrl.protocols import Chat, Choice, Policy, Strategy, TrainedPolicy
 from agentrl.rollout import Cast, Plan, Rollout, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
@@ -64,6 +64,11 @@ class Session:
         self.tested: Strategy = independent
         """How evaluations play: methods that train a prompt are tested with it."""
 
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """Who may play, by name."""
+        return self.ensemble.policies
+
     @cached_property
     def train_tasks(self) -> list[Task]:
         """The pool of training tasks."""
@@ -108,7 +113,7 @@ class Session:
         self, choices: Sequence[Choice], step: int, round: int = 0, strategy: Strategy = independent
     ) -> list[Group]:
         """One round of a step's groups with the policy at the training temperature."""
-        cast = seated(self.ensemble.policies, self.plan.temperature)
+        cast = seated(self.policies, self.plan.temperature)
         seed = f"{self.run.seed}/{step}/{round}"
         return self.play(choices, cast, seed, strategy=strategy, step=step)
 
@@ -127,7 +132,7 @@ class Session:
         self, tasks: Sequence[Task], *, temperature: float, attempts: int = 1
     ) -> Evaluation:
         """Success of the current policy on some tasks; temperature 0 is greedy."""
-        cast = seated(self.ensemble.policies, temperature)
+        cast = seated(self.policies, temperature)
 
         def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
             choices = [Choice(task, attempts) for task in tasks]

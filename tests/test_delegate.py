@@ -71,6 +71,21 @@ class Desk(TextEnv):
         return ANSWER if self.given else "<delegate>the colour</delegate>"
 
 
+class Deep(Desk):
+    """Work goes on until somebody reports."""
+
+    def work(self, assignment, text):
+        known = text.startswith("report")
+        return Reply(text="green" if known else "what", done=known)
+
+
+def passes_on(read):
+    """A sub-agent that sends another one, and reports once it has heard anything."""
+    return (
+        "report green" if "what" in read or "green" in read else "<delegate>the colour</delegate>"
+    )
+
+
 class Bare(TextEnv):
     """Knows nothing of assignments."""
 
@@ -183,18 +198,7 @@ def test_no_more_orders_than_calls():
 
 @pytest.mark.parametrize(("depth", "agents"), [(1, 2), (2, 3), (3, 4)])
 def test_depth_is_a_limit(depth, agents):
-    def worker(read):
-        return "report green" if "what" in read or "green" in read else ONCE[0]
-
-    def work(self, assignment, text):
-        known = text.startswith("report")
-        return Reply(text="green" if known else "what", done=known)
-
-    class Deep(Desk):
-        pass
-
-    Deep.work = work
-    episode = one(team(ONCE, worker), env=Deep, depth=depth, calls=depth)
+    episode = one(team(ONCE, passes_on), env=Deep, depth=depth, calls=depth)
     assert len(episode.trajectories) == agents
     assert [t.parent and t.parent.trajectory for t in episode.trajectories] == [
         None,

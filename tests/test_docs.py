@@ -3,14 +3,18 @@
 import inspect
 import re
 import shlex
+import sys
+import types
 from pathlib import Path
 
 import catalogue_page
 import pytest
+from runs import small, trained
 from typer.main import get_command
 
 from agentrl.algorithms import corpo
 from agentrl.cli.main import app
+from agentrl.episodes import read_groups
 from agentrl.types import ToolCall
 
 ROOT = Path(__file__).parent.parent
@@ -70,6 +74,17 @@ def test_the_adapter_of_the_readme_plays(capsys):
     code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[2]
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
     assert capsys.readouterr().out
+
+
+def test_the_program_of_the_readme_is_played(monkeypatch, tmp_path):
+    code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[3]
+    module = types.ModuleType("readme_program")
+    exec(compile(code, "README.md", "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    agent = {"name": "program", "function": "readme_program:reviewed"}
+    trained(small(tmp_path / "run", agent=agent, train={"steps": 1}))
+    episode = read_groups(tmp_path / "run")[0].episodes[0]
+    assert [t.agent for t in episode.trajectories] == ["writer", "critic"]
 
 
 def test_the_commands_of_the_readme_parse():

@@ -133,7 +133,7 @@ class Delegation:
     async def play(self) -> None:
         """The main agent's conversation."""
         main = self.scene.role(MAIN, tools=self.scene.tools)
-        heard = told(self.scene.messages, self.agent.prompt)
+        heard: Sequence[Message] = told(self.scene.messages, self.agent.prompt)
         while not self.scene.over:
             said = await self._says(main, heard, self.agent.turns)
             if orders := read_orders(said):
@@ -205,8 +205,9 @@ class Delegation:
                 heard = await self._reports(role, orders, depth + 1)
                 continue
             reply = checked(await self.scene.ask("work", assignment, said))
-            shown = {"reply": reply.text, "parse": reply.parse, "parts": dict(reply.parts)}
-            role.turns[-1] = replace(role.turns[-1], **shown)
+            role.turns[-1] = replace(
+                role.turns[-1], reply=reply.text, parse=reply.parse, parts=dict(reply.parts)
+            )
             if reply.done:
                 return reply.text
             heard = list(replies(reply.text, {"messages": reply.messages}))

@@ -137,7 +137,7 @@ def _cast(live: Session | Scripted, player: str, temperature: float) -> Cast:
     from agentrl.rollout import seated
 
     if player == "policy":
-        return seated({"main": live.policy}, temperature)  # type: ignore[union-attr]
+        return seated(live.policies, temperature)
     return SCRIPTS[player](live.chat)
 
 

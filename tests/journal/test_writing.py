@@ -8,6 +8,7 @@ import pytest
 from builders import completion, group, mixed_groups, turn
 
 from agentrl.errors import DataError
+from agentrl.journal.exchange import Exchange, Terms
 from agentrl.journal.reading import Credit
 from agentrl.journal.tables import metadata
 from agentrl.journal.writing import Writer, episode_id
@@ -18,10 +19,14 @@ TABLES = metadata.sorted_tables
 
 @pytest.fixture
 def writer(journal):
-    """Of a run with three groups in step 0, and a credit."""
+    """Of a run with three groups in step 0, and a row in every other table."""
     writer = journal.begin({"seed": 1})
     writer.groups(0, mixed_groups())
     writer.credits(0, [Credit(0, 0, 0, 0, 1.0, 0.5, 2)])
+    exchange = Exchange(writer)
+    exchange.offer("main", 0, 0, mixed_groups())
+    exchange.acknowledge(0, exchange.take("main", 0, Terms()).offers)
+    exchange.publish("main", 0, 1, "here")
     return writer
 
 
