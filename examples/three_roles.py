@@ -5,7 +5,15 @@ Run it with `python examples/three_roles.py`; `agentrl journal runs/whisper` sho
 
 from typing import Any
 
-from agentrl import Scene, build_run, run_training
+from agentrl import Scene, build_run, register, run_training
+from agentrl.envs.echo import Echo
+
+
+class Whisper(Echo):
+    """Say the word back, as an expert shows it who is often wrong."""
+
+    def expert(self, rng):
+        return self.oracle() if rng.random() < 0.6 else super().expert(rng)
 
 
 async def whispered(scene: Scene) -> None:
@@ -20,20 +28,21 @@ async def whispered(scene: Scene) -> None:
 
 
 SETTINGS: dict[str, Any] = {
-    "env": {"id": "agentrl/Echo-v0", "words": 2},
-    "model": {"name": "tiny", "hidden_size": 32, "layers": 1},
+    "env": {"id": "Whisper-v0", "words": 3},
+    "model": {"name": "tiny", "hidden_size": 32, "layers": 2},
     "agent": {"name": "program", "function": f"{__name__}:whispered"},
-    "warm_start": {"episodes": 256, "steps": 60},
+    "warm_start": {"episodes": 512, "steps": 300},
     "limits": {"turn_tokens": 4},
-    "rollout": {"tasks": 16, "attempts": 16},
-    "learner": {"lr": 3e-3},
-    "train": {"steps": 60, "train_tasks": 256, "eval_tasks": 64, "eval_every": 20},
+    "rollout": {"tasks": 32, "attempts": 8},
+    "learner": {"lr": 5e-4},
+    "train": {"steps": 40, "train_tasks": 512, "eval_tasks": 64, "eval_every": 20},
     "out": "runs/whisper",
 }
 
 
 def main() -> dict[str, Any]:
     """Train; returns the summary."""
+    register("Whisper-v0", Whisper)
     return run_training(build_run(SETTINGS))
 
 
