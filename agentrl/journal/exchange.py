@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
@@ -80,7 +80,7 @@ class Exchange:
     def __init__(self, writer: Writer, channel: str = "") -> None:
         self.writer = writer
         self.journal = writer.journal
-        self.life = {"run": writer.run, "life": writer.life}
+        self.life: dict[str, Any] = {"run": writer.run, "life": writer.life}
         self.channel = channel
         self.clock: Callable[[Connection], float] = clock
         """A seam: tests move the time."""
@@ -172,7 +172,7 @@ class Exchange:
             self._own(connection, [*trained, *refused])
             now = self.clock(connection)
             for those, good in ((trained, True), (refused, False)):
-                row = {"step": step, "trained": good, "created": now}
+                row: dict[str, Any] = {"step": step, "trained": good, "created": now}
                 self._answer(connection, those, row)
 
     def groups(self, taken: Sequence[Offer]) -> list[Group]:
@@ -253,9 +253,7 @@ class Exchange:
                 "another took them; take them for more seconds, or prolong them"
             )
 
-    def _answer(
-        self, connection: Connection, those: Sequence[Offer], row: dict[str, object]
-    ) -> None:
+    def _answer(self, connection: Connection, those: Sequence[Offer], row: dict[str, Any]) -> None:
         if those:
             rows = [{"offer": offer.id, **self.life, **row} for offer in those]
             connection.execute(acknowledgements.insert(), rows)

@@ -11,7 +11,7 @@ acknowledged in step k or later is free again, and what it had leased is too, at
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -128,7 +128,7 @@ def count(connection: Connection, those: ColumnElement[bool]) -> int:
     return connection.scalar(select(func.count()).select_from(offers).where(those)) or 0
 
 
-def offers_where(those: ColumnElement[bool]) -> Select[tuple[object, ...]]:
+def offers_where(those: ColumnElement[bool]) -> Select[Any]:
     """The offers that are so, oldest first."""
     wanted = [offers.c[name] for name in Offer._fields]
     return select(*wanted).where(those).order_by(offers.c.id)

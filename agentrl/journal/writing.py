@@ -6,7 +6,8 @@ processing of parameters, which costs more than the database does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from agentrl.journal.tables import (
     trajectories,
     turns,
 )
-from agentrl.types import Episode, Group, Ids, Span, Task, Trajectory, Turn
+from agentrl.types import Episode, Group, Ids, Span, Task, Trajectory, Turn, join
 
 if TYPE_CHECKING:
     from agentrl.journal.database import Journal
@@ -165,7 +166,7 @@ class Batch:
 
     def spans(self, spans: Sequence[Span]) -> bytes:
         """All ids of some spans."""
-        return b"".join([self.int32(span.ids) for span in spans])
+        return self.int32(join(tuple(spans)))
 
     def int32(self, ids: Ids) -> bytes:
         """Ids as int32, little endian."""
@@ -215,7 +216,7 @@ def trajectory_row(trajectory: Trajectory) -> Row:
         "success": bool(trajectory.success),
         "answer": None if trajectory.answer is None else escaped(trajectory.answer),
         "reward": real(trajectory.reward),
-        "parts": dumped(dict(trajectory.parts)),
+        "parts": parts_text(trajectory.parts),
         "error": escaped(trajectory.error),
         "seconds": real(trajectory.seconds),
         "env_seconds": real(trajectory.env_seconds),
@@ -231,13 +232,23 @@ def turn_row(turn: Turn) -> Row:
         "policy": escaped(said.policy),
         "version": int(said.version),
         "reward": real(turn.reward),
-        "parts": dumped(dict(turn.parts)) if turn.parts else "{}",
+        "parts": parts_text(turn.parts),
         "parse": turn.parse.value,
         "reply": escaped(turn.reply),
         "trained": bool(turn.trained),
         "state": None if turn.state is None else escaped(turn.state),
         "usage": None if said.usage is None else dumped(said.usage),
     }
+
+
+def parts_text(parts: Mapping[str, float]) -> str:
+    """Named parts as JSON; a step has few different ones."""
+    return _parts_text(tuple(parts.items()))
+
+
+@lru_cache(4096)
+def _parts_text(parts: tuple[tuple[str, float], ...]) -> str:
+    return dumped(dict(parts))
 
 
 def layout(spans: Sequence[Span]) -> str:

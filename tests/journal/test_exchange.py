@@ -64,12 +64,21 @@ def test_a_killed_consumers_work_is_free_again_at_once(pair):
 
 def test_a_killed_producers_offers_are_nobodys(pair):
     producer, consumer = pair
-    played(producer, 1, "d")
-    consumer.acknowledge(0, consumer.take(TOPIC, 0, ALL).offers)
+    for step, name in ((1, "d"), (2, "e")):
+        played(producer, step, name)
+    consumer.acknowledge(0, consumer.take(TOPIC, 0, Terms(count=4)).offers)
     again = resumed(producer, 1)
+    assert (consumer.waiting(TOPIC), consumer.take(TOPIC, 1, ALL).offers) == (0, [])
     assert counts(consumer) == (3, 3, 0, 0, 0, (), (), 1)
-    played(again, 1, "e")
-    assert names(consumer, consumer.take(TOPIC, 1, ALL)) == "e"
+    played(again, 1, "f")
+    assert names(consumer, consumer.take(TOPIC, 1, ALL)) == "f"
+
+
+def test_the_ledger_forgets_what_a_kill_undid(pair):
+    _, consumer = pair
+    for step, one in enumerate(consumer.take(TOPIC, 0, ALL).offers):
+        consumer.acknowledge(step, [one], refused=[])
+    assert resumed(consumer, 1).ledger(TOPIC)[2:6] == (3, 1, 0, 2)
 
 
 def test_a_lease_runs_out_and_its_loser_cannot_acknowledge(journal):

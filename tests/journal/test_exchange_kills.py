@@ -2,12 +2,14 @@
 
 import json
 import multiprocessing
+import os
 import random
 import time
+from pathlib import Path
 
 import pytest
+from traders import consume, produce
 from trades import TOPIC, name_of
-from traders import BOUND, CHECKPOINT_EVERY, consume, produce
 
 from agentrl.journal import Journal
 from agentrl.journal.exchange import Exchange
@@ -20,7 +22,9 @@ def processes():
     """Processes that begin at once: a server forks them that has imported everything."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["traders"])
-    return context
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        yield context
 
 
 def lives(path):

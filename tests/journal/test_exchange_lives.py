@@ -11,7 +11,7 @@ from agentrl.errors import DataError
 from agentrl.journal.exchange import Terms
 
 NUMBERS = count()
-SHARED = settings(suppress_health_check=list(HealthCheck), max_examples=8)
+SHARED = settings(suppress_health_check=list(HealthCheck), max_examples=15)
 WHO = st.integers(0, 1)
 ACTS = st.one_of(
     st.tuples(st.just("play"), st.integers(1, 2)),
@@ -140,7 +140,7 @@ def traded(journal, acts):
 
 
 @SHARED
-@given(acts=st.lists(ACTS, max_size=20))
+@given(acts=st.lists(ACTS, min_size=5, max_size=20))
 def test_weights_and_journal_agree_whoever_is_killed(journal, acts):
     traded(journal, acts)
 

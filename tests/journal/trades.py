@@ -1,29 +1,51 @@
-"""What tests of the exchange play with: groups of a main agent and a searcher, and two trainers."""
+"""What tests of the exchange play with: groups of a main agent and a searcher, and two trainers.
 
-from dataclasses import replace
+Processes that are killed begin often, so nothing here imports torch.
+"""
 
-from builders import group, turn
+import numpy as np
 
 from agentrl.journal.exchange import Exchange
-from agentrl.types import Parent, Trajectory
+from agentrl.types import (
+    Completion,
+    Episode,
+    Finish,
+    Group,
+    Parent,
+    Source,
+    Span,
+    Task,
+    Trajectory,
+    Turn,
+)
 
 TOPIC = "searcher"
 
 
+def said(ids, **fields):
+    """A turn that sampled these ids."""
+    heard = Span(ids=np.array([1, 2]), source=Source.ENV)
+    logprobs = np.array([-0.5, -0.125][: len(ids)], np.float32)
+    fields = {"text": "", "finish": Finish.STOP, **fields}
+    return Turn(
+        spans=(heard,), completion=Completion(ids=np.array(ids), logprobs=logprobs, **fields)
+    )
+
+
 def query(name, step=0, *, version=0, policy="small", calls=2):
     """A group of two attempts; each calls the searcher, who answers with the group's name."""
+    task = Task(env="test", data={"name": name})
 
     def attempt(number):
-        said = turn([1, number], [2, 3], [-0.5, -0.25])
-        leads = Trajectory(turns=(said,), success=number == 0, reward=float(number))
-        return [leads, *(call(n) for n in range(calls))]
+        leads = Trajectory(turns=(said([2, 3]),), success=number == 0, reward=float(number))
+        cast = (leads, *(call(n) for n in range(calls)))
+        return Episode(task=task, attempt=number, trajectories=cast)
 
     def call(number):
-        said = turn([4], [5, number], [-1.0, -0.125])
-        said = replace(said, completion=replace(said.completion, policy=policy, version=version))
-        return Trajectory(agent=TOPIC, parent=Parent(0, 0, number), turns=(said,), answer=name)
+        turns = (said([5, number], policy=policy, version=version),)
+        return Trajectory(agent=TOPIC, parent=Parent(0, 0, number), turns=turns, answer=name)
 
-    return replace(group(attempt(0), attempt(1)), step=step)
+    return Group(task=task, episodes=(attempt(0), attempt(1)), step=step)
 
 
 def name_of(played):
