@@ -73,7 +73,7 @@ class AgentFlow(ProgramAgent):
         self.bare = plan == "bare"
         self.finish = finish
         self.prompts: dict[str, str] = dict(PROMPTS)
-        self.prompts.update(prompts or {})
+        self.prompts.update({str(module): text for module, text in (prompts or {}).items()})
         self.entry = entry
         self._check()
 
