@@ -23,18 +23,17 @@ from agentrl.backends.http.policy import HTTPPolicy
 from agentrl.backends.load import check_path, pretrained
 from agentrl.chat import TemplateChat
 from agentrl.errors import ConfigError
-from agentrl.protocols import Chat, Policy, TrainedPolicy
+from agentrl.protocols import Chat, Policy
 
 START = "start"
 """The source of a policy that has the weights with which training began."""
 
 
 class Ensemble:
-    """All policies of a run by name; `main` is the trained one."""
+    """The policies of a run by name, but the trained one."""
 
     def __init__(
         self,
-        main: TrainedPolicy,
         sources: Mapping[str, str],
         *,
         model: Any,
@@ -43,7 +42,7 @@ class Ensemble:
         checkpoint: str | None = None,
     ) -> None:
         self.model = model
-        self.policies: dict[str, Policy] = {"main": main}
+        self.policies: dict[str, Policy] = {}
         self.frozen: list[HFPolicy] = []
         """Those that have the weights of the start."""
         for name, source in sources.items():

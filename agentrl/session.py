@@ -46,7 +46,6 @@ class Session:
             self.model, self.tokenizer, self.chat, self.plan.concurrency
         )
         self.ensemble = Ensemble(
-            self.policy,
             run.policies,
             model=self.model,
             chat=self.chat,
@@ -67,7 +66,7 @@ class Session:
     @property
     def policies(self) -> Mapping[str, Policy]:
         """Who may play, by name."""
-        return self.ensemble.policies
+        return {"main": self.policy, **self.ensemble.policies}
 
     @cached_property
     def train_tasks(self) -> list[Task]:
@@ -147,6 +146,7 @@ class Session:
 
     def close(self) -> None:
         """End the environments' threads and the engine."""
+        self.policy.close()
         self.ensemble.close()
         self.pool.close()
         for env in self.sources.values():

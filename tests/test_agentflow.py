@@ -140,7 +140,7 @@ def test_a_turn_s_prompt_begins_like_the_next_one_s(saying):
     kept = [prompt[: prompt.index("Steps so far:")] for prompt in read]
     assert len(set(kept)) == 1
     memories = [prompt.rpartition("Steps so far:")[2].strip() for prompt in read]
-    assert memories[2].startswith(memories[1].removesuffix("\"}"))
+    assert memories[2].startswith(memories[1].removesuffix('"}'))
 
 
 def test_an_unknown_tool_is_a_step(saying):
@@ -201,7 +201,7 @@ def test_names_of_tools_are_forgiven():
         ({"plan": "bare", "tools": ["environment", "math:sqrt"]}, "exactly one tool"),
         ({"tools": ["math:nothing"]}, "no function of math"),
         ({"tools": ["web"]}, "give environment or module:function"),
-        ({"prompts": {"planner": "{memroy}"}}, "did you mean 'memory'"),
+        ({"prompts": {"planner": "{memori}"}}, "did you mean 'memory'"),
         ({"entry": "{step}"}, "entry has no {step}"),
     ],
 )
