@@ -16,6 +16,7 @@ import torch
 
 from agentrl.algorithms.base import Part, declare
 from agentrl.rollout import derive_seed
+from agentrl.samples import credited
 from agentrl.table import Table, per_trajectory
 from agentrl.types import Episode, Group, Trajectory
 
@@ -71,7 +72,7 @@ def draw_picks(count: int, d: int, rng: np.random.Generator) -> list[int]:
 
 
 def aligned(groups: Sequence[Group], *, base: Part, d: int = 8, seed: int = 0) -> list[Group]:
-    """Another shape, then `d` invocations for every attempt that made any; failed ones are none.
+    """Another shape, then `d` invocations for every attempt that made any credited ones.
 
     The draws follow from the seed, the step, the task and the attempt. Choose d so that about 99%
     of the attempts make no more.
@@ -80,7 +81,7 @@ def aligned(groups: Sequence[Group], *, base: Part, d: int = 8, seed: int = 0) -
     """
 
     def cut(group: Group, episode: Episode) -> Episode:
-        subs = [t for t in episode.trajectories[1:] if not t.status.failed]
+        subs = credited(episode)[1:]
         draws = derive_seed(seed, group.step, group.task.id, episode.attempt)
         picks = draw_picks(len(subs), d, np.random.default_rng(draws))
         chosen = [subs[i] for i in align(len(subs), d, picks)]
