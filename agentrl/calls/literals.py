@@ -29,13 +29,14 @@ JSON_FLAWS = {
 STRINGS = {
     quote: re.compile(rf"({body}){quote}", re.DOTALL)
     for quote, body in (
-        ('"""', r'[^"\\]*+(?:(?:\\.|"(?!""))[^"\\]*+)*+'),
-        ("'''", r"[^'\\]*+(?:(?:\\.|'(?!''))[^'\\]*+)*+"),
+        ('"""', r'[^"\\]*+(?:(?:\\.|"(?!""))[^"\\]*+)*'),
+        ("'''", r"[^'\\]*+(?:(?:\\.|'(?!''))[^'\\]*+)*"),
         ('"', r'[^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+'),
         ("'", r"[^'\\\r\n]*+(?:\\.[^'\\\r\n]*+)*+"),
     )
 }
-"""Python's quotes, the longer ones first, and what follows them; possessive, so never retried."""
+"""Python's quotes, the longer ones first, and what follows them; linear, for no part can be read in
+two ways. Groups with a lookahead are not possessive: Python 3.11.2 never matches those."""
 ESCAPE = re.compile(
     r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL
 )
