@@ -20,6 +20,8 @@ INSTALL = $(PIP) -c constraints.txt
 EXTRAS := sparql,http,mcp,bfcl,textworld,postgres
 FOREIGN := http,mcp,gem,textarena,reasoning-gym,verifiers,openenv
 BFCL := --no-deps bfcl-eval==2026.3.23
+APT := apt-get install -qq -y --no-install-recommends
+PACKAGE = $(APT) $(1) >/dev/null 2>&1 || { apt-get update -qq && $(APT) $(1); } >/dev/null 2>&1 || echo "make: cannot install $(1): its tests are skipped"
 OFFLINE := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
 .DEFAULT_GOAL := help
@@ -134,11 +136,11 @@ $(VLLM)/.installed: $(PINS) Makefile
 
 # Virtuoso is a package of the operating system; without it, or the right to install it, its tests say so.
 virtuoso:
-	@command -v virtuoso-t >/dev/null || apt-get install -qq -y --no-install-recommends virtuoso-opensource >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends virtuoso-opensource; } >/dev/null 2>&1 || echo "make: cannot install virtuoso-opensource: its tests are skipped"
+	@command -v virtuoso-t >/dev/null || $(call PACKAGE,virtuoso-opensource)
 
 # So is PostgreSQL, whose server the tests start as its own user.
 postgresql:
-	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || apt-get install -qq -y --no-install-recommends postgresql >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends postgresql; } >/dev/null 2>&1 || echo "make: cannot install postgresql: its tests are skipped"
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || $(call PACKAGE,postgresql)
 
 $(VENV)/.train-installed: $(PINS) | $(VENV)/.created
 	@echo "installing agentrl into $(VENV): minutes the first time"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agentrl import samples
 from agentrl.direction import PLAIN, from_token
 from agentrl.protocols import Play
 from agentrl.strategies import live, together
@@ -69,9 +70,8 @@ def main_rows(
     rewards = iter(table.rewards.tolist())
     for episode in (episode for group in groups for episode in group.live):
         reward = next(rewards)
-        for number, trajectory in enumerate(episode.trajectories):
-            failed = trajectory.status.failed
-            turns = () if failed else [turn for turn in trajectory.turns if turn.trained]
+        for number, trajectory in enumerate(samples.credited(episode)):
+            turns = [turn for turn in trajectory.turns if turn.trained]
             length = sum(len(turn.completion.ids) for turn in turns)
             own = number == 0 and length > 0
             pieces.append(credit(episode, reward, length) if own else np.zeros(length, np.float32))

@@ -1,5 +1,6 @@
 """Small runs, and the command line in this process or in one of its own."""
 
+import asyncio
 import io
 import json
 import os
@@ -14,6 +15,10 @@ from rich.console import Console
 
 from agentrl.cli import main
 from agentrl.config import build_run
+from agentrl.protocols import Choice
+from agentrl.rollout import Rollout
+from agentrl.stage import EnvPool
+from agentrl.strategies import independent
 from agentrl.train import run_training
 
 SMALL = {
@@ -40,6 +45,15 @@ def small(out, **sections):
 def trained(run, **options):
     """The summary of a run that printed nothing."""
     return run_training(run, console=Console(file=io.StringIO()), **options)
+
+
+def played(cast, agent, make_env, *, tasks, attempts=2):
+    """The groups of an agent's attempts at some tasks."""
+    rollout = Rollout(pool=EnvPool(make_env, 5.0), agent=agent, concurrency=8)
+    choices = [Choice(task, attempts) for task in tasks]
+    groups = asyncio.run(rollout.groups(choices, cast, seed=0, strategy=independent))
+    rollout.pool.close()
+    return groups
 
 
 def rows(path, phase=None):

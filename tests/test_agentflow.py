@@ -1,10 +1,10 @@
 """AgentFlow: modules in their order, a memory of the episode, and rows of the planner alone."""
 
-import asyncio
 import re
 
 import numpy as np
 import pytest
+from runs import played
 
 from agentrl.agents.agentflow import AgentFlow
 from agentrl.agents.chat import Limits
@@ -13,10 +13,6 @@ from agentrl.backends import scripted
 from agentrl.config import build_run
 from agentrl.env import Reply, TextEnv
 from agentrl.errors import ConfigError
-from agentrl.protocols import Choice
-from agentrl.rollout import Rollout
-from agentrl.stage import EnvPool
-from agentrl.strategies import independent
 from agentrl.table import build_table
 from agentrl.types import Status, Task
 
@@ -57,12 +53,8 @@ class Said:
 
 
 def play(cast, attempts=1, **settings):
-    agent = AgentFlow(LIMITS, **settings)
-    rollout = Rollout(pool=EnvPool(Colours, 5.0), agent=agent, concurrency=4)
-    choices = [Choice(Task(env="Colours", data={"number": 0}), attempts)]
-    groups = asyncio.run(rollout.groups(choices, cast, seed=0, strategy=independent))
-    rollout.pool.close()
-    return groups
+    tasks = [Task(env="Colours", data={"number": 0})]
+    return played(cast, AgentFlow(LIMITS, **settings), Colours, tasks=tasks, attempts=attempts)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Agents let a policy read different things; the ledger stays exact and states stay comparable."""
 
-import asyncio
 import json
 import re
 
 import numpy as np
 import pytest
+from runs import played
 
 from agentrl.agents import AGENTS
 from agentrl.agents.chat import ChatAgent, Limits
@@ -19,12 +19,9 @@ from agentrl.env import Reply, TextEnv
 from agentrl.episodes import episode_record, read_episode
 from agentrl.errors import ConfigError
 from agentrl.learner import Learner
-from agentrl.protocols import Choice
-from agentrl.rollout import Rollout, seated
+from agentrl.rollout import seated
 from agentrl.samples import merge
 from agentrl.segments import anchors
-from agentrl.stage import EnvPool
-from agentrl.strategies import independent
 from agentrl.table import build_table
 from agentrl.train import run_training
 from agentrl.types import Source, Task
@@ -55,11 +52,8 @@ class Colours(TextEnv):
 
 
 def play(cast, agent, attempts=2, env=Colours):
-    rollout = Rollout(pool=EnvPool(env, 5.0), agent=agent, concurrency=4)
-    choices = [Choice(Task(env="Colours", data={"number": 0}), attempts)]
-    groups = asyncio.run(rollout.groups(choices, cast, seed=0, strategy=independent))
-    rollout.pool.close()
-    return groups
+    tasks = [Task(env="Colours", data={"number": 0})]
+    return played(cast, agent, env, tasks=tasks, attempts=attempts)
 
 
 def texts(tiny, trajectory):

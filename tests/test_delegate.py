@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import runs
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -132,11 +133,8 @@ def team(said, worker=lambda read: "report green"):
 
 def play(cast, attempts=1, env=Desk, limits=LIMITS, tasks=1, **settings):
     agent = DelegateAgent(limits, **{"prompt": "", **settings})
-    rollout = Rollout(pool=EnvPool(env, 5.0), agent=agent, concurrency=8)
-    choices = [Choice(Task(env=env.__name__, data={"number": n}), attempts) for n in range(tasks)]
-    groups = asyncio.run(rollout.groups(choices, cast, seed=0, strategy=independent))
-    rollout.pool.close()
-    return groups
+    asked = [Task(env=env.__name__, data={"number": n}) for n in range(tasks)]
+    return runs.played(cast, agent, env, tasks=asked, attempts=attempts)
 
 
 def one(cast, **settings):

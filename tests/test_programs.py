@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from runs import small, trained
+from runs import played, small, trained
 
 from agentrl.agents.chat import Limits
 from agentrl.agents.program import FunctionAgent, program
@@ -16,10 +16,7 @@ from agentrl.env import Reply, TextEnv
 from agentrl.episodes import episode_record, read_episode
 from agentrl.errors import ConfigError, PolicyError, ToolError
 from agentrl.learner import Learner
-from agentrl.protocols import Choice
-from agentrl.rollout import Rollout, seated
-from agentrl.stage import EnvPool
-from agentrl.strategies import independent
+from agentrl.rollout import seated
 from agentrl.table import build_table
 from agentrl.types import Parent, Source, Status, Task
 
@@ -87,11 +84,8 @@ async def stranger(scene):
 
 def play(cast, function, attempts=2, **settings):
     agent = FunctionAgent(LIMITS, function=f"{__name__}:{function}", **settings)
-    rollout = Rollout(pool=EnvPool(Traffic, 5.0), agent=agent, concurrency=4)
-    choices = [Choice(Task(env="Traffic", data={"number": 0}), attempts)]
-    groups = asyncio.run(rollout.groups(choices, cast, seed=0, strategy=independent))
-    rollout.pool.close()
-    return groups
+    tasks = [Task(env="Traffic", data={"number": 0})]
+    return played(cast, agent, Traffic, tasks=tasks, attempts=attempts)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Self-play: both sides are played, each hears its own news, one of them is trained."""
 
-import asyncio
-
 import numpy as np
 import pytest
+from runs import played
 
 from agentrl.agents.chat import Limits
 from agentrl.agents.selfplay import SelfPlayAgent
@@ -14,12 +13,9 @@ from agentrl.env import Reply, TextEnv
 from agentrl.episodes import episode_record, read_episode
 from agentrl.errors import ConfigError, EnvError
 from agentrl.learner import Learner
-from agentrl.protocols import Choice
-from agentrl.rollout import Rollout, seated
+from agentrl.rollout import seated
 from agentrl.samples import merge
 from agentrl.segments import anchors
-from agentrl.stage import EnvPool
-from agentrl.strategies import independent
 from agentrl.table import build_table
 from agentrl.types import Source, Status, Task
 
@@ -66,12 +62,8 @@ class Alone(Duel):
 
 
 def play(cast, env=Duel, limits=LIMITS, **arguments):
-    pool = EnvPool(lambda: env(**arguments), 5.0)
-    rollout = Rollout(pool=pool, agent=SelfPlayAgent(limits), concurrency=4)
-    choices = [Choice(Task(env="Duel", data={"number": 0}), 2)]
-    groups = asyncio.run(rollout.groups(choices, cast, seed=0, strategy=independent))
-    pool.close()
-    return groups
+    tasks = [Task(env="Duel", data={"number": 0})]
+    return played(cast, SelfPlayAgent(limits), lambda: env(**arguments), tasks=tasks)
 
 
 def sides(groups):

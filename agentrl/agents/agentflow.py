@@ -24,8 +24,7 @@ from agentrl.agents.plans import FIELDS, PROMPTS, FlowMemory, Module, Plan, Step
 from agentrl.agents.plugins import ENVIRONMENT, ToolPlugin, load_tool, not_found
 from agentrl.agents.program import ProgramAgent
 from agentrl.agents.scene import Line, Role, Scene, Script
-from agentrl.agents.stepwise import check_names
-from agentrl.calls import thinking
+from agentrl.agents.stepwise import check_names, spoken
 from agentrl.errors import ConfigError
 
 
@@ -204,8 +203,3 @@ class Flow:
 async def nothing(script: Script) -> str:
     """What a demonstration's analyst says."""
     return ""
-
-
-def spoken(text: str) -> str:
-    """What was said without the thoughts before it."""
-    return thinking(text)[1].strip()

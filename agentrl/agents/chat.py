@@ -100,9 +100,8 @@ class Exchange(NamedTuple):
 
     def continued(self, chat: Chat, dialogue: Dialogue, question: str = "") -> Dialogue:
         """The dialogue after it, in the ids that were sampled; `question` ends the reply."""
-        before = replace(dialogue, spans=(*dialogue.spans, *self.completion.head))
         heard = asking(replies(self.text, self.info), question)
-        return chat.follow(before, self.completion, heard)
+        return followed(chat, dialogue, self.completion, heard)
 
 
 class Memory:
@@ -191,6 +190,14 @@ async def _say(player: Player, memory: Memory, room: int) -> Completion:
     return await player.complete(memory.dialogue.spans, room)
 
 
+def followed(
+    chat: Chat, dialogue: Dialogue, said: Completion, heard: Sequence[Message]
+) -> Dialogue:
+    """The dialogue behind a completion and what was heard of it; a head is context."""
+    before = replace(dialogue, spans=(*dialogue.spans, *said.head))
+    return chat.follow(before, said, heard)
+
+
 def replies(text: str, info: Mapping[str, Any]) -> Sequence[Message]:
     """What the environment said: `info["messages"]` (tool results, for example), else its text."""
     return info.get("messages") or (Message("user", text),)
@@ -214,6 +221,19 @@ def total(turns: list[Turn]) -> dict[str, float]:
     return dict(parts)
 
 
+def paid(turn: Turn, reward: float, parts: Mapping[str, float]) -> Turn:
+    """A turn that earned more."""
+    summed = Counter(dict(turn.parts))
+    summed.update(dict(parts))
+    return replace(turn, reward=turn.reward + reward, parts=dict(summed))
+
+
+def parse_of(info: Mapping[str, Any]) -> Parse:
+    """What the environment's parser made of a turn, where it says so."""
+    parse = info.get("parse")
+    return parse if isinstance(parse, Parse) else Parse.OK
+
+
 def _turn(
     spans: tuple[Span, ...],
     completion: Completion,
@@ -223,13 +243,12 @@ def _turn(
     state: str | None,
 ) -> Turn:
     parts = info.get("parts")
-    parse = info.get("parse")
     return Turn(
         spans=spans,
         completion=completion,
         reward=reward,
         parts=dict(parts) if isinstance(parts, Mapping) else {},
         reply=reply,
-        parse=parse if isinstance(parse, Parse) else Parse.OK,
+        parse=parse_of(info),
         state=state,
     )

@@ -7,15 +7,15 @@ what it does. What it raises becomes its result, for roles to read.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agentrl.agents.program import imported
 from agentrl.agents.scene import Role, Scene
-from agentrl.errors import ConfigError, boundary
+from agentrl.errors import ConfigError
 
 ENVIRONMENT = "environment"
 SECONDS = 60.0
@@ -54,8 +54,7 @@ def load_tool(name: str) -> ToolPlugin:
         raise ConfigError(
             f"the tool {name!r} is none: give {ENVIRONMENT} or module:function", "tools"
         )
-    with boundary(ConfigError, f"cannot import {module!r} of the tool {name!r}"):
-        function = getattr(importlib.import_module(module), attribute, None)
+    function = imported(name, "tool")
     if not callable(function):
         raise ConfigError(f"the tool {name!r} is no function of {module}", "tools")
     description = (inspect.getdoc(function) or "").partition("\n")[0]

@@ -98,6 +98,13 @@ def episode(scene: Scene, end: Outcome) -> Episode:
     return Episode(task=scene.task, trajectories=(first, *(o.trajectory() for o in others)))
 
 
+def imported(name: str, what: str) -> Any:
+    """What is behind `module:name`, None where the module has no such name. Raises: ConfigError."""
+    module, _, attribute = name.partition(":")
+    with boundary(ConfigError, f"cannot import {module!r} of the {what} {name!r}"):
+        return getattr(importlib.import_module(module), attribute, None)
+
+
 def program(name: str) -> Program:
     """The async function behind `module:name`. Raises: ConfigError."""
     module, _, attribute = name.partition(":")
@@ -105,10 +112,9 @@ def program(name: str) -> Program:
         raise ConfigError(
             f"function is {name!r}: give module:name of an async function", "function"
         )
-    with boundary(ConfigError, f"cannot import {module!r} of the program {name!r}"):
-        found = getattr(importlib.import_module(module), attribute, None)
+    found = imported(name, "program")
     if not inspect.iscoroutinefunction(found):
         raise ConfigError(
             f"{name!r} is {type(found).__name__}, no async function of a Scene", "function"
         )
-    return found
+    return found  # type: ignore[no-any-return]

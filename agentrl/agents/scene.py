@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agentrl.agents.chat import Ending, Limits, replies, total
+from agentrl.agents.chat import Ending, Limits, followed, paid, parse_of, replies, total
 from agentrl.direction import first_messages
 from agentrl.errors import AgentRLError, ConfigError, ContextOverflowError, PolicyError, suggestion
 from agentrl.protocols import Player, Reciter, Stage
@@ -25,7 +25,6 @@ from agentrl.types import (
     Finish,
     Message,
     Parent,
-    Parse,
     Status,
     Task,
     Trajectory,
@@ -153,9 +152,7 @@ class Role:
         if self.dialogue is None or not self.turns or fresh:
             before = [Message("system", self.system)] if self.system else []
             return chat.opening([*before, *messages], self.tools)
-        said = self.turns[-1].completion
-        read = replace(self.dialogue, spans=(*self.dialogue.spans, *said.head))
-        return chat.follow(read, said, messages)
+        return followed(chat, self.dialogue, self.turns[-1].completion, messages)
 
     async def _completion(self, dialogue: Dialogue, room: int, line: Line | None) -> Completion:
         if line is not None and isinstance(self.player, Reciter):
@@ -253,7 +250,8 @@ class Scene:
         text, reward, terminated, truncated, info = await self.stage.step(text)
         self.text, self.info, self.messages = text, info, replies(text, info)
         self.over, self.truncated = terminated or truncated, truncated and not terminated
-        self._heard(role, text, info)
+        if role.turns:
+            role.turns[-1] = replace(role.turns[-1], reply=text, parse=parse_of(info))
         self._pay(reward, info.get("parts") or {})
         if self.over:
             self.ending = Ending.of(info)
@@ -282,18 +280,9 @@ class Scene:
         )
         return Parent(parent.index, turn, calls)
 
-    def _heard(self, role: Role, text: str, info: Mapping[str, Any]) -> None:
-        parse = info.get("parse")
-        if role.turns:
-            known = parse if isinstance(parse, Parse) else Parse.OK
-            role.turns[-1] = replace(role.turns[-1], reply=text, parse=known)
-
     def _pay(self, reward: float, parts: Mapping[str, float]) -> None:
         main = self.roles[0]
-        if not main.turns:
+        if main.turns:
+            main.turns[-1] = paid(main.turns[-1], reward, parts)
+        else:
             main.earns(reward, **parts)
-            return
-        last = main.turns[-1]
-        summed = Counter(dict(last.parts))
-        summed.update(dict(parts))
-        main.turns[-1] = replace(last, reward=last.reward + reward, parts=dict(summed))

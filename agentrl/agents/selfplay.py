@@ -17,14 +17,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agentrl.agents.chat import Ending, Exchange, Limits, Memory, outcome, total
+from agentrl.agents.chat import (
+    Ending,
+    Exchange,
+    Limits,
+    Memory,
+    outcome,
+    paid,
+    parse_of,
+    total,
+)
 from agentrl.errors import ConfigError
 from agentrl.protocols import Player, Stage
 from agentrl.types import (
     Completion,
     Episode,
     Finish,
-    Parse,
     Span,
     Status,
     Task,
@@ -72,14 +80,12 @@ class Side:
 
     def earn(self, reward: float, info: Mapping[str, Any]) -> None:
         """Add to its last turn what that, or the other side's answer to it, brought."""
-        parts = Counter(info.get("parts") or {})
-        if not self.turns:
+        parts = info.get("parts") or {}
+        if self.turns:
+            self.turns[-1] = paid(self.turns[-1], reward, parts)
+        else:
             self.owed.update(parts)
             self.reward += reward
-            return
-        last = self.turns[-1]
-        parts.update(last.parts)
-        self.turns[-1] = replace(last, reward=last.reward + reward, parts=dict(parts))
 
     def trajectory(self, agent: str, status: Status, **rest: Any) -> Trajectory:
         """What it did as one trajectory."""
@@ -152,9 +158,7 @@ class Match:
         return limit if cut else None
 
     def _note(self, side: Side, info: Mapping[str, Any]) -> None:
-        parse = info.get("parse")
-        if isinstance(parse, Parse):
-            side.turns[-1] = replace(side.turns[-1], parse=parse)
+        side.turns[-1] = replace(side.turns[-1], parse=parse_of(info))
 
 
 class SelfPlayAgent:

@@ -64,7 +64,8 @@ class Stepwise(Memory):
             task=self.task,
             turn=len(self.past) + 1,
             history="\n".join(
-                entry.format(action=spoken(turn), observation=turn.text) for turn in shown
+                entry.format(action=spoken(turn.completion.text), observation=turn.text)
+                for turn in shown
             ),
             observation=exchange.text,
             admissible=self._choices(exchange.info),
@@ -134,6 +135,6 @@ def check_names(name: str, text: str, known: Collection[str]) -> None:
         raise ConfigError(f"{name} is {text!r}: {error}; write {{{{ for a brace", name) from error
 
 
-def spoken(turn: Exchange) -> str:
+def spoken(text: str) -> str:
     """What was said without the thoughts before it."""
-    return thinking(turn.completion.text)[1].strip()
+    return thinking(text)[1].strip()
