@@ -7,7 +7,6 @@ table leaves out what failed. What stays the same object all the way is the comp
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -77,17 +76,6 @@ class Attribution:
         found = self.spoken.get(id(completion), [])
         own = [spoken for spoken in found if spoken.attempt == attempt]
         return next((spoken.place for spoken in (*own, *found)), None)
-
-
-def of_policy(table: Table, name: str) -> Table:
-    """The rows that one policy sampled; every level keeps all of its members."""
-    names = table.names.get("policy", ())
-    own = table.policy == (names.index(name) if name in names else -1)
-    return replace(
-        table,
-        columns={key: column[own] for key, column in table.columns.items()},
-        texts=tuple(text for text, kept in zip(table.texts, own.tolist(), strict=False) if kept),
-    )
 
 
 def credit_metrics(table: Table) -> dict[str, float]:

@@ -12,9 +12,12 @@ from typing import Any
 import torch
 import yaml
 
+from agentrl.ensemble import FOLDER
 from agentrl.errors import DataError, boundary
 from agentrl.session import Session
 
+TENSORS = "learner.pt"
+"""A learner's state, beside its model."""
 KEEP = 2
 """Older checkpoints are deleted once a new one is complete; of the first, what training began with,
 the model stays."""
@@ -23,7 +26,8 @@ the model stays."""
 def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any]) -> Path:
     """Write `out/checkpoints/step-N` through a temporary folder: a kill leaves the old one whole.
 
-    `state` holds `learner` (tensors) and JSON-serialisable entries. Returns the folder.
+    `state` holds `learner` (tensors), `learners` (of other policies, by name) and
+    JSON-serialisable entries. Returns the folder.
     """
     root = out / "checkpoints"
     final, draft = root / f"step-{step:06d}", root / f".writing-{step:06d}"
@@ -31,8 +35,11 @@ def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any
     draft.mkdir(parents=True)
     session.model.save_pretrained(draft)
     session.tokenizer.save_pretrained(draft)
-    torch.save(state["learner"], draft / "learner.pt")
-    rest = {key: value for key, value in state.items() if key != "learner"}
+    session.ensemble.save(draft)
+    torch.save(state["learner"], draft / TENSORS)
+    for name, learner in state["learners"].items():
+        torch.save(learner, draft / FOLDER / name / TENSORS)
+    rest = {key: value for key, value in state.items() if key not in ("learner", "learners")}
     (draft / "state.json").write_text(json.dumps({"step": step, **rest}))
     (draft / "run.yaml").write_text(yaml.safe_dump(session.run.resolved(), sort_keys=False))
     shutil.rmtree(final, ignore_errors=True)
@@ -40,7 +47,8 @@ def save_checkpoint(out: Path, step: int, session: Session, state: dict[str, Any
     first = root / f"step-{0:06d}"
     for old in checkpoints(out)[:-KEEP]:
         if old == first:
-            (old / "learner.pt").unlink(missing_ok=True)
+            for tensors in old.rglob(TENSORS):
+                tensors.unlink()
         else:
             shutil.rmtree(old)
     return final
@@ -81,7 +89,10 @@ def checkpoints(out: Path) -> list[Path]:
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
     """The state beside a checkpoint's weights. Raises: DataError, naming the broken file."""
-    return load_entries(checkpoint) | {"learner": _read(checkpoint / "learner.pt", _tensors)}
+    others = sorted((checkpoint / FOLDER).glob(f"*/{TENSORS}"))
+    learners = {path.parent.name: _read(path, _tensors) for path in others}
+    own = _read(checkpoint / TENSORS, _tensors)
+    return load_entries(checkpoint) | {"learner": own, "learners": learners}
 
 
 def load_entries(checkpoint: Path) -> dict[str, Any]:

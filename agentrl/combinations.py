@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentrl.env import TextEnv
 from agentrl.errors import ConfigError
+from agentrl.members import check_members, check_teacher
 
 if TYPE_CHECKING:
     from agentrl.config import Run
@@ -66,11 +67,12 @@ def check_combinations(run: Run) -> None:
     for slot, reason in run.algorithm.refusals().items():
         raise ConfigError(f"algorithm.{slot}: {reason}", f"algorithm.{slot}")
     _check_read(run)
+    check_members(run)
 
 
 def _check_read(run: Run) -> None:
     """What no other part reads is a setting that would be ignored."""
-    algorithm, learner = run.algorithm, run.learner.settings
+    algorithm = run.algorithm
     if algorithm.penalty_weighting is not None and algorithm.live_penalty is None:
         raise ConfigError(
             "algorithm.penalty_weighting weighs a penalty, but there is none: set "
@@ -82,12 +84,7 @@ def _check_read(run: Run) -> None:
             "algorithm.reference moves a reference model that no part reads: set it to null",
             "algorithm.reference",
         )
-    if bool(learner["teacher"]) != ("teacher" in algorithm.needs):
-        raise ConfigError(
-            f"learner.teacher is {learner['teacher']!r}, but {run.algorithm_name} "
-            + ("reads no teacher: leave it empty" if learner["teacher"] else "needs one: a folder"),
-            "learner.teacher",
-        )
+    check_teacher(algorithm, run.learner.settings["teacher"])
 
 
 def _at(tree: Any, key: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,14 +19,21 @@ def reference_model(model: Any) -> Any:
     return copy.deepcopy(model).requires_grad_(False).eval()
 
 
-def teacher_model(path: str) -> Any:
-    """The frozen model behind the column `teacher`; it must share the policy's tokenizer.
+def teacher_model(path: str, models: Mapping[str, Any]) -> Any:
+    """The model behind the column `teacher`; it must share the policy's tokenizer.
+
+    One of the run's `models` by its name, which may be trained itself, or a frozen one of a folder.
 
     Raises:
         ConfigError: no path.
     """
+    if path in models:
+        return models[path]
     if not path:
-        raise ConfigError("learner.teacher is empty: give the teacher's folder", "learner.teacher")
+        raise ConfigError(
+            "learner.teacher is empty: give the teacher's folder, or a name in policies",
+            "learner.teacher",
+        )
     teacher, _ = pretrained(path)
     return teacher.requires_grad_(False).eval()
 

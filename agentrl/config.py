@@ -4,14 +4,14 @@
     held_out    arguments of it that differ where held-out tasks come from
     model       `tiny`, or a path, with its loader's arguments
     engine      what samples: `hf`, `vllm` or `server`
-    policies    those that play beside the trained one, by name: ensemble.Ensemble
+    policies    those that play beside `main`, by name: members.Member
     chat        how the model writes conversations: chat.TemplateChat
     agent       a name in agents.AGENTS, with its arguments
     algorithm   a name, or a record with changed slots
     warm_start  warmstart.warm_start, or null
     rollout     rollout.Plan            limits   agents.chat.Limits
     learner     learner.Learner         train    config.Schedule
-    journal     journal.place.Place
+    journal     journal.place.Place         exchange partnership.Partnership
 
 Every section is the signature of what it configures: there is no second list of keys to fall
 behind. What the parts refuse together is in `combinations.py`, reading text in `yamlfile.py`.
@@ -21,23 +21,24 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from agentrl.agents import AGENTS
 from agentrl.agents.chat import Limits
-from agentrl.algorithms import algorithm as named_algorithm
 from agentrl.algorithms.base import Algorithm, Part, part
 from agentrl.combinations import check_combinations
 from agentrl.env import TextEnv, env_class, make
 from agentrl.errors import ConfigError, suggestion
-from agentrl.slots import SLOTS, about, described, keyed, mapping, named, slot_part, text
+from agentrl.journal.place import Place
+from agentrl.members import MAIN, Member, alone, build_members
+from agentrl.slots import SLOTS, about, build_algorithm, described, keyed, mapping, named, text
 from agentrl.yamlfile import locate, plain, read_tree
 
 SECTIONS = (
     *("env", "held_out", "model", "engine", "policies", "chat", "agent", "algorithm"),
-    *("rollout", "limits", "learner", "train", "warm_start", "journal"),
+    *("rollout", "limits", "learner", "train", "warm_start", "journal", "exchange"),
 )
 TARGETS = {
     "chat": "agentrl.chat:TemplateChat",
@@ -46,9 +47,10 @@ TARGETS = {
     "learner": "agentrl.learner:Learner",
     "train": "agentrl.config:Schedule",
     "journal": "agentrl.journal.place:Place",
+    "exchange": "agentrl.partnership:Partnership",
 }
 """Sections that are one component's arguments."""
-SCALARS = ("seed", "out", "threads")
+SCALARS = ("seed", "out", "threads", "only")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +80,7 @@ class Run:
     model: Part
     engine_name: str
     engine: Part
-    policies: Mapping[str, str]
+    policies: Mapping[str, Member]
     chat: Part
     agent_name: str
     agent: Part
@@ -89,11 +91,32 @@ class Run:
     learner: Part
     train: Part
     journal: Part
+    exchange: Part
     warm_start: Part | None = None
     seed: int = 0
     out: str = "runs/run"
     threads: int = 0
     """Torch threads; 0 leaves torch's choice."""
+    only: str = ""
+    """The one policy that this process trains; it meets the others' trainers in the journal."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether it trains another policy than `main`, on what `main`'s trainer plays."""
+        return self.only not in ("", MAIN)
+
+    @property
+    def folder(self) -> Path:
+        """Where this process writes."""
+        return Path(self.out, self.only)
+
+    @property
+    def place(self) -> Place:
+        """Where its journal is: of trainers that meet there, beside their folders."""
+        place: Place = self.journal()
+        if place.url or not self.only:
+            return place
+        return Place(url=place.of(Path(self.out)))
 
     def make_env(self) -> TextEnv:
         """A new environment of this run."""
@@ -108,7 +131,7 @@ class Run:
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, defaults included; `load_run` reads it back to the same run."""
-        names = ("rollout", "limits", "learner", "train", "journal")
+        names = ("rollout", "limits", "learner", "train", "exchange")
         sections = {name: getattr(self, name) for name in names}
         parts = self.algorithm.parts
         slots = {slot: (slot in parts and described(slot, parts[slot])) or None for slot in SLOTS}
@@ -117,15 +140,14 @@ class Run:
             "held_out": plain(self.held_out),
             "model": {"name": self.model_name, **plain(self.model.settings)},
             "engine": {"name": self.engine_name, **plain(self.engine.settings)},
-            "policies": dict(self.policies),
+            "policies": {name: member.described() for name, member in self.policies.items()},
             "chat": plain(self.chat.settings),
             "agent": {"name": self.agent_name, **plain(self.agent.settings)},
             "warm_start": self.warm_start and plain(self.warm_start.settings),
             "algorithm": {"name": self.algorithm_name, **slots},
             **{name: plain(section.settings) for name, section in sections.items()},
-            "seed": self.seed,
-            "out": self.out,
-            "threads": self.threads,
+            "journal": asdict(self.place),
+            **{name: getattr(self, name) for name in SCALARS},
         }
 
 
@@ -170,7 +192,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         model=model,
         engine_name=engine_name,
         engine=engine,
-        policies=_policies(tree.get("policies", {})),
+        policies=build_members(tree.get("policies", {})),
         agent_name=agent_name,
         agent=agent,
         algorithm_name=algorithm_name,
@@ -180,7 +202,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         **{name: _scalar(name, tree[name]) for name in SCALARS if name in tree},
     )
     check_combinations(run)
-    return run
+    return alone(run) if run.follows else run
 
 
 def _env(value: Any) -> tuple[str, Part]:
@@ -204,14 +226,6 @@ def _held_out(value: Any, env: Part) -> dict[str, Any]:
         with keyed("held_out"):
             env.but(**changes)()
     return changes
-
-
-def _policies(value: Any) -> dict[str, str]:
-    sources = mapping(value, "policies")
-    if sources:
-        with keyed("policies"):
-            _entry("agentrl.ensemble:check_sources")(sources)
-    return sources
 
 
 def _model(value: Any) -> tuple[str, Part]:
@@ -238,23 +252,6 @@ def _choice(section: str, value: Any, known: Mapping[str, Any]) -> tuple[str, Pa
         return name, part(_entry(found) if isinstance(found, str) else found, **arguments)
 
 
-def build_algorithm(value: Any) -> tuple[str, Algorithm]:
-    """A record from its name, or from a mapping with changed slots. Raises: ConfigError."""
-    slots = named("algorithm", value)
-    name = slots.pop("name", "grpo")
-    with keyed("algorithm"):
-        with about("algorithm.name"):
-            record = named_algorithm(text("algorithm", name))
-        for slot in slots:
-            if slot not in SLOTS:
-                raise ConfigError(f"unknown slot {slot!r}: {suggestion(slot, list(SLOTS))}", slot)
-        changes = {slot: slot_part(record.parts, slot, given) for slot, given in slots.items()}
-        for slot in ("advantage", "weighting", "loss", "sampler", "strategy"):
-            if slot in changes and changes[slot] is None:
-                raise ConfigError(f"the slot {slot} cannot be null: every algorithm has one", slot)
-        return name, record.but(**changes)
-
-
 def _section(name: str, value: Any, target: Any) -> Part:
     with keyed(name):
         section = part(target, **mapping({} if value is None else value, name))
@@ -264,11 +261,10 @@ def _section(name: str, value: Any, target: Any) -> Part:
 
 
 def _scalar(name: str, value: Any) -> Any:
-    wanted = str if name == "out" else int
-    if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
-        raise ConfigError(
-            f"{name} is {value!r}: give {'a path' if wanted is str else 'a whole number'}", name
-        )
+    words = {"out": "a path", "only": "a policy's name"}
+    wanted = str if name in words else int
+    if not isinstance(value, wanted) or isinstance(value, bool) or (name, value) == ("out", ""):
+        raise ConfigError(f"{name} is {value!r}: give {words.get(name, 'a whole number')}", name)
     return value
 
 

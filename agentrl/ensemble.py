@@ -1,12 +1,8 @@
-"""The policies that a run plays with besides the trained one: the `policies` section.
+"""The policies that a run plays with besides its own: the section `policies` (`members.py`).
 
-    policies:
-      frozen: start                                  # the trained model as training began with it
-      judge: openai:http://localhost:8000/v1#name    # a served model
-      helper: runs/other/checkpoints/step-000100     # a folder or a hub id
-
-A role of a program speaks with the policy that is named like it, or that its agent's settings name.
-None of these is trained.
+Those that are trained have a model of their own here, which their learner changes; the others stay
+as they are. Models that begin as copies share what nobody trains: with LoRA, one base carries the
+adapters of them all.
 """
 
 from __future__ import annotations
@@ -18,23 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from agentrl.backends.hf import HFPolicy
-from agentrl.backends.http.endpoint import SCHEME, Address, Endpoint
+from agentrl.backends.http.endpoint import Address, Endpoint
 from agentrl.backends.http.policy import HTTPPolicy
-from agentrl.backends.load import check_path, pretrained
+from agentrl.backends.load import load_weights, pretrained
 from agentrl.chat import TemplateChat
-from agentrl.errors import ConfigError
+from agentrl.members import START, Member
 from agentrl.protocols import Chat, Policy
 
-START = "start"
-"""The source of a policy that has the weights with which training began."""
+FOLDER = "policies"
+"""Of a checkpoint, where each trained member has a folder of its own."""
 
 
 class Ensemble:
-    """The policies of a run by name, but the trained one."""
+    """The policies of a run by name, but the run's own."""
 
     def __init__(
         self,
-        sources: Mapping[str, str],
+        members: Mapping[str, Member],
         *,
         model: Any,
         chat: Chat,
@@ -42,20 +38,20 @@ class Ensemble:
         checkpoint: str | None = None,
     ) -> None:
         self.model = model
+        self.chat = chat
+        self.concurrency = concurrency
         self.policies: dict[str, Policy] = {}
-        self.frozen: list[HFPolicy] = []
-        """Those that have the weights of the start."""
-        for name, source in sources.items():
-            self.policies[name] = self._made(name, source, chat, concurrency)
-        if self.frozen:
-            self.begin(beginning(checkpoint))
+        self.trained: dict[str, HFPolicy] = {}
+        """Those that a learner changes."""
+        self.copies: list[HFPolicy] = []
+        """Those that have the weights of the start, until they are trained."""
+        for name, member in members.items():
+            self.policies[name] = self._made(name, member, checkpoint)
 
-    def begin(self, model: Any = None) -> None:
-        """Training begins with these weights, by default the model's of now."""
-        weights = (self.model if model is None else model).state_dict()
-        for policy in self.frozen:
-            policy.model.load_state_dict(weights)
-            policy.load()
+    def begin(self) -> None:
+        """Training begins with the run's own weights of now."""
+        for policy in self.copies:
+            policy.load(self.model.state_dict(), version=policy.version)
 
     async def __aenter__(self) -> Ensemble:
         self._open = AsyncExitStack()
@@ -73,43 +69,50 @@ class Ensemble:
             if not isinstance(policy, HTTPPolicy):
                 policy.close()  # type: ignore[attr-defined]
 
-    def _made(self, name: str, source: str, chat: Chat, concurrency: int) -> Policy:
-        if source.startswith(SCHEME):
-            return HTTPPolicy(Address.of(source), Endpoint(), name=name)
-        if source != START:
-            model, tokenizer = pretrained(source)
-            own = TemplateChat(tokenizer)
-            return HFPolicy(model.eval(), own, name=name, max_batch=concurrency)
-        policy = HFPolicy(
-            copy.deepcopy(self.model).requires_grad_(False).eval(),
-            chat,
-            name=name,
-            max_batch=concurrency,
-        )
-        self.frozen.append(policy)
+    @property
+    def models(self) -> dict[str, Any]:
+        """The models that are in this process, by their policy's name."""
+        here = {name: p for name, p in self.policies.items() if isinstance(p, HFPolicy)}
+        return {name: policy.model for name, policy in here.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write the trained ones below a checkpoint's folder."""
+        for name, policy in self.trained.items():
+            policy.model.save_pretrained(folder / FOLDER / name)
+            policy.chat.tokenizer.save_pretrained(folder / FOLDER / name)  # type: ignore[attr-defined]
+
+    def _made(self, name: str, member: Member, checkpoint: str | None) -> Policy:
+        if member.served:
+            return HTTPPolicy(Address.of(member.source), Endpoint(), name=name)
+        if member.source == START:
+            model, chat = twin(self.model), self.chat
+        else:
+            model, tokenizer = pretrained(member.source, **member.model)
+            chat = TemplateChat(tokenizer)
+        policy = HFPolicy(model, chat, name=name, max_batch=self.concurrency)
+        if member.source == START:
+            self.copies.append(policy)
+        if member.train:
+            self.trained[name] = policy
+        else:
+            model.requires_grad_(False).eval()
+        saved = None if checkpoint is None else kept(Path(checkpoint), name, member)
+        if saved is not None:
+            load_weights(model, str(saved))
         return policy
 
 
-def beginning(checkpoint: str | None) -> Any:
-    """The model that the run of a checkpoint began with, None where it is not kept."""
-    if checkpoint is None:
-        return None
-    first = Path(checkpoint).parent / f"step-{0:06d}"
-    return pretrained(str(first))[0] if first.is_dir() else None
+def twin(model: Any) -> Any:
+    """A copy of a model that has the parameters nobody trains, such as LoRA's base, in common."""
+    shared = {id(p): p for p in model.parameters() if not p.requires_grad}
+    return copy.deepcopy(model, shared)
 
 
-def check_sources(sources: Mapping[str, str]) -> None:
-    """Refuse what can be no policy, before anything is loaded. Raises: ConfigError."""
-    for name, source in sources.items():
-        if name == "main":
-            raise ConfigError(
-                "policies.main is the trained policy: give the other another name", name
-            )
-        if not isinstance(source, str) or not source:
-            raise ConfigError(
-                f"policies.{name} is {source!r}: give {START}, a folder, or openai:URL#NAME", name
-            )
-        if source.startswith(SCHEME):
-            Address.of(source)
-        elif source != START:
-            check_path(source)
+def kept(checkpoint: Path, name: str, member: Member) -> Path | None:
+    """The folder with a member's weights as of a checkpoint, None where its source has them.
+
+    A copy that is not trained has those with which the checkpoint's run began.
+    """
+    own, first = checkpoint / FOLDER / name, checkpoint.parent / f"step-{0:06d}"
+    found = own if member.train else first
+    return found if found.is_dir() and (member.train or member.source == START) else None

@@ -25,7 +25,7 @@ class Evaluation:
     turns: float
     """Mean turns of an attempt."""
     tokens: float
-    """Mean sampled tokens of an attempt."""
+    """Mean sampled tokens of an attempt, of all its agents."""
     seconds: float
     parts: dict[str, float] = field(default_factory=dict)
     """Mean of each named reward part over attempts, whatever its weight."""
@@ -76,7 +76,8 @@ def evaluate(
     groups = play(tasks, attempts)
     live = {group.task.id: group.live for group in groups if group.live}
     scores = {task: [e.main.success for e in episodes] for task, episodes in live.items()}
-    episodes = [episode.main for group in live.values() for episode in group]
+    played = [episode for group in live.values() for episode in group]
+    episodes = [episode.main for episode in played]
     count = max(1, len(episodes))
     ks = [k for k in (1, 2, 4, 8, 16, 32) if k <= attempts]
     return Evaluation(
@@ -84,7 +85,7 @@ def evaluate(
         skipped=sum(len(group.episodes) - len(group.live) for group in groups),
         pass_at={k: mean([pass_at_k(len(f), sum(f), k) for f in scores.values()]) for k in ks},
         turns=sum(len(episode.turns) for episode in episodes) / count,
-        tokens=sum(episode.num_tokens for episode in episodes) / count,
+        tokens=sum(episode.num_tokens for episode in played) / count,
         seconds=time.perf_counter() - started,
         parts=mean_parts(episodes),
         kinds={

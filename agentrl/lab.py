@@ -7,18 +7,32 @@ rows' log-probs, and penalties that need a model (KL) are left out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from agentrl.algorithms import algorithm
 from agentrl.algorithms.base import Algorithm
+from agentrl.attribution import Attribution
 from agentrl.errors import ConfigError
+from agentrl.journal.reading import Credit
 from agentrl.learner import Learner
 from agentrl.table import Table, View, build_table
 from agentrl.types import Group
+
+
+class Portion(NamedTuple):
+    """What one agent has of a step's credit."""
+
+    mean_absolute: float
+    """Credit of one of its rows; 0 without any."""
+    share: float
+    """Of the step's total absolute weight x credit."""
+    invocations: int
+    """Its recorded trajectories that have rows; copies that a shape made of one are one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +40,11 @@ class Finding:
     """One algorithm on one batch."""
 
     name: str
-    credit: torch.Tensor
-    """`[M]` advantage of each row; 0 in groups that `keep` refuses."""
+    credits: list[Credit]
+    """Of the turns as they were recorded; none of those without rows: their group was refused by
+    `keep`, their trajectory cut by a shape, or their agent is frozen."""
+    agents: dict[str, Portion]
+    """By name."""
     gradient: torch.Tensor
     """Of the model's parameters, or of the rows' log-probs `[M]`."""
     silent: float
@@ -58,17 +75,22 @@ def examine_one(groups: Sequence[Group], name: str, model: Any, decode: Any) -> 
     if learner is not None:
         learner.decode = decode
     table = annotated(build_table(shaped), record, learner, name)
+    chosen = [group for group, keeps in zip(shaped, kept.tolist(), strict=True) if keeps]
     played, live = table.select_groups(kept), kept[table.group]
-    credit, slopes = torch.zeros(len(table)), torch.zeros(len(table))
+    slopes = torch.zeros(len(table))
     if bool(live.any()):  # what is refused enters no statistic, just as in training
-        chosen = [group for group, keeps in zip(shaped, kept.tolist(), strict=True) if keeps]
         played = record.credit(played, chosen)
-        credit[live], slopes[live] = played.advantage, derivative(record, played)
+        played = played.with_columns(weight=record.weighting(played))
+        slopes[live] = derivative(record, played)
+    attribution = Attribution()
+    attribution.note(groups[0].step, 0, groups)
+    credits = attribution.credits(played, chosen, played.weight)
     size = per_episode_sum(table, slopes.abs())
     loud = torch.zeros(table.num_groups).index_add(0, table.group, slopes.abs())
     return Finding(
         name=name,
-        credit=credit,
+        credits=credits,
+        agents=portions(played, credits, groups),
         gradient=slopes if learner is None else parameter_gradient(learner, played),
         silent=float((loud <= 1e-12).float().mean()),
         effective=float(size.sum() ** 2 / (size**2).sum().clamp(min=1e-30)),
@@ -139,7 +161,17 @@ def cosines(findings: Sequence[Finding]) -> list[list[float]]:
     return [[float(a[:shared] @ b[:shared]) for b in unit] for a in unit]
 
 
-def turn_credit(table: Table, credit: torch.Tensor) -> torch.Tensor:
-    """Mean credit of each turn's rows `[turns]`; 0 for a turn without rows."""
-    total = torch.zeros(table.count("turn")).index_add(0, table.turn, credit)
-    return total / table.sizes("turn").clamp(min=1)
+def portions(
+    table: Table, credits: Sequence[Credit], groups: Sequence[Group]
+) -> dict[str, Portion]:
+    """Every agent's part of the credit in a step's table; `groups` are the recorded ones."""
+    size = (table.weight * table.advantage).abs().double()
+    total = float(size.sum().clamp(min=1e-30))
+    places = {credit[:3] for credit in credits}
+    calls = Counter(groups[g].episodes[e].trajectories[t].agent for g, e, t in places)
+    found = {}
+    for code, agent in enumerate(table.names["agent"]):
+        own = table.agent == code
+        mean = float(table.advantage[own].abs().sum()) / max(1, int(own.sum()))
+        found[agent] = Portion(mean, float(size[own].sum()) / total, calls[agent])
+    return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -41,6 +41,7 @@ class Learner:
         algorithm: Algorithm,
         horizon: int,
         temperature: float = 1.0,
+        models: Mapping[str, Any] | None = None,
         *,
         lr: float = 1e-6,
         betas: tuple[float, float] = (0.9, 0.95),
@@ -76,7 +77,8 @@ class Learner:
         self.reference = reference_model(model) if "ref" in algorithm.needs else None
         if self.reference is not None:
             self.reference.to(self.accelerator.device)
-        self.teacher = teacher_model(teacher) if "teacher" in algorithm.needs else None
+        taught = "teacher" in algorithm.needs
+        self.teacher = teacher_model(teacher, models or {}) if taught else None
         if self.teacher is not None:
             self.teacher.to(self.accelerator.device)
         self.value_head = value_head(model) if "value" in algorithm.needs else None
@@ -105,16 +107,23 @@ class Learner:
         logprobs = self.run(table, self.model).logprobs.numpy()
         return [logprobs[(table.group == number).numpy()] for number in range(len(groups))]
 
+    def weigh(self, table: Table) -> Table:
+        """The table with what each row weighs in its optimiser step: `weight`, `penalty_weight`."""
+        row, weight = torch.arange(len(table)), torch.zeros(2, len(table))
+        for part in self._minibatches(table.with_columns(row=row)):
+            weighed = self._weighed(part)
+            weight[0, part.row], weight[1, part.row] = weighed.weight, weighed.penalty_weight
+        return table.with_columns(weight=weight[0], penalty_weight=weight[1])
+
     def update(self, table: Table) -> Metrics:
         """All optimiser steps on one batch whose `advantage` is set; their metrics' averages.
 
-        Groups without rows are no step; without any row there are no metrics either.
+        Groups without rows are no step; without any row there are no metrics either. What the rows
+        weigh is made here, unless `weigh` has.
         """
         table = table.with_columns(old=table.old.clone())
-        steps = []
-        for _ in range(self.epochs):
-            for part in self._minibatches(table):
-                steps.append(self.step(part))
+        parts = [self._weighed(part) for part in self._minibatches(table)]
+        steps = [self.step(part) for _ in range(self.epochs) for part in parts]
         names = steps[0] if steps else {}
         means = {name: sum(step[name] for step in steps) / len(steps) for name in names}
         return means | gap_metrics(table)
@@ -149,29 +158,24 @@ class Learner:
         metrics["learner/lr"] = float(self.scheduler.get_last_lr()[0])
         return dict(metrics)
 
-    def weights(self, table: Table) -> torch.Tensor:
-        """What each row weighs in the optimiser step that it is first part of, `[M]`."""
-        table = table.with_columns(row=torch.arange(len(table)))
-        weight = torch.zeros(len(table))
-        for part in self._minibatches(table):
-            weight[part.row] = self.algorithm.weighting(part).float()
-        return weight
-
     def losses(self, table: Table) -> Iterator[tuple[torch.Tensor, Metrics]]:
         """The step's loss, micro-batch by micro-batch: the sum is the same for every split."""
         return self._losses(table.with_columns(old=table.old.clone()))
 
     def _losses(self, table: Table) -> Iterator[tuple[torch.Tensor, Metrics]]:
-        weight = self.algorithm.weighting(table)
-        own = self.algorithm.penalty_weighting
-        table = table.with_columns(
-            weight=weight, penalty_weight=weight if own is None else own(table)
-        )
-        table, early = self._prepare(table)
+        table, early = self._prepare(self._weighed(table))
         for batch in self.layout.batches(table, self.token_budget):
             loss, logs = self._loss(table, batch)
             yield loss, {**early, **logs}
             early = {}
+
+    def _weighed(self, table: Table) -> Table:
+        """One optimiser step's table with its weights; as it is if it has them."""
+        if "penalty_weight" in table.columns:
+            return table
+        weight, own = self.algorithm.weighting(table).float(), self.algorithm.penalty_weighting
+        penalty = weight if own is None else own(table).float()
+        return table.with_columns(weight=weight, penalty_weight=penalty)
 
     def _prepare(self, table: Table) -> tuple[Table, Metrics]:
         """Coefficients that need the whole step: one pass without gradient, if a part asks."""

@@ -96,9 +96,11 @@ class Recorder:
         if line:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def groups(self, step: int, groups: Sequence[Group]) -> None:
-        """Every episode, into the journal."""
-        self.attribution.note(step, self.writer.groups(step, groups), groups)
+    def groups(self, step: int, groups: Sequence[Group]) -> int:
+        """Every episode, into the journal; the number of the first group there."""
+        first = self.writer.groups(step, groups)
+        self.attribution.note(step, first, groups)
+        return first
 
     def credits(
         self, step: int, table: Table, groups: Sequence[Group], weight: torch.Tensor

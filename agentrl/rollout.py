@@ -194,7 +194,7 @@ class Playing:
                 task, attempt, self.cast, seed=seed, direction=direction
             )
         repeated = sum(len(turn.completion.ids) for turn in direction.replay)
-        said = 0 if direction.script else episode.main.num_tokens
+        said = 0 if direction.script else episode.num_tokens
         sampled = max(0, said - repeated)  # a replay may have broken off
         self._count(1, sampled, episode.main.seconds)
         return episode

@@ -46,7 +46,7 @@ class Session:
             self.model, self.tokenizer, self.chat, self.plan.concurrency
         )
         self.ensemble = Ensemble(
-            run.policies,
+            {} if run.follows else run.policies,
             model=self.model,
             chat=self.chat,
             concurrency=self.plan.concurrency,

@@ -1,4 +1,4 @@
-"""The slots of a record as data: names -> parts and back, and where an error was written."""
+"""Records and their slots as data: names -> parts and back, and where an error was written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from agentrl.algorithms.base import Part, part
+from agentrl.algorithms import algorithm as named_algorithm
+from agentrl.algorithms.base import Algorithm, Part, part
 from agentrl.errors import ConfigError, suggestion
 from agentrl.signature import parameters
 from agentrl.yamlfile import plain
@@ -25,6 +26,23 @@ SLOTS = {
     "reference": "agentrl.references",
 }
 """Where each slot's components are looked up by name; `module:function` takes one from anywhere."""
+
+
+def build_algorithm(value: Any) -> tuple[str, Algorithm]:
+    """A record from its name, or from a mapping with changed slots. Raises: ConfigError."""
+    slots = named("algorithm", value)
+    name = slots.pop("name", "grpo")
+    with keyed("algorithm"):
+        with about("algorithm.name"):
+            record = named_algorithm(text("algorithm", name))
+        for slot in slots:
+            if slot not in SLOTS:
+                raise ConfigError(f"unknown slot {slot!r}: {suggestion(slot, list(SLOTS))}", slot)
+        changes = {slot: slot_part(record.parts, slot, given) for slot, given in slots.items()}
+        for slot in ("advantage", "weighting", "loss", "sampler", "strategy"):
+            if slot in changes and changes[slot] is None:
+                raise ConfigError(f"the slot {slot} cannot be null: every algorithm has one", slot)
+        return name, record.but(**changes)
 
 
 def slot_part(known: Mapping[str, Part], slot: str, value: Any) -> Part | None:

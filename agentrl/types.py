@@ -9,8 +9,7 @@ Legend, used throughout the library:
     tokens  unit of every length and limit
 One alignment everywhere: `logprobs[t] = log p(ids[t] | ids[<t])`.
 
-Everything here is frozen, holds numpy arrays and needs no torch, so environments and evaluations
-don't either.
+Everything here is frozen, holds numpy arrays and needs no torch.
 """
 
 from __future__ import annotations
@@ -121,8 +120,7 @@ class Task:
     @property
     def split(self) -> str:
         """What the data names as its `split`, else `test` for one identity in eight, or `train`."""
-        drawn = "test" if int(self.id[:8], 16) % 8 == 0 else "train"
-        return str(self.data.get("split", drawn))
+        return str(self.data.get("split", "test" if int(self.id[:8], 16) % 8 == 0 else "train"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,12 +144,10 @@ class Sampling:
 
 
 class Usage(NamedTuple):
-    """What one completion took, by a server's own count."""
+    """Tokens of a completion's context, tokens sampled and cost, by a server's own count."""
 
     prompt: int = 0
-    """Tokens of the context."""
     completion: int = 0
-    """Tokens sampled."""
     dollars: float = 0.0
 
 
@@ -197,8 +193,7 @@ class Turn:
     """The environment's text that followed."""
     parse: Parse = Parse.OK
     train_spans: tuple[Span, ...] | None = None
-    """The context to train under, where a method trains under another one; sampled spans may not
-    change."""
+    """The context to train under, where that is another one; sampled spans may not change."""
     trained: bool = True
     """Whether its tokens are rows; a branch's copy of a turn that has rows elsewhere is context."""
     state: str | None = None
@@ -264,6 +259,11 @@ class Episode:
     def main(self) -> Trajectory:
         """The trajectory whose status, reward and success are the attempt's."""
         return self.trajectories[0]
+
+    @property
+    def num_tokens(self) -> int:
+        """Sampled tokens of all agents."""
+        return sum(trajectory.num_tokens for trajectory in self.trajectories)
 
 
 class Cost(NamedTuple):

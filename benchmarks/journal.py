@@ -53,15 +53,13 @@ class Optional(Recorder):
 
 
 def prepared(session, record):
-    """A trainer behind the warm start whose `weights` are the journal's too."""
+    """A trainer behind the warm start."""
     run, report = session.run, Report(session.run)
     record.begin("warm start", run.warm_start.settings["steps"])
     run.warm_start(session.model, session.demonstrations, run.seed, record.step)
     session.policy.load()
     trainer = Trainer(session, record, report)
     trainer.start(None, None)
-    weights = trainer.learner.weights
-    trainer.learner.weights = lambda table: record.timed(weights, torch.zeros(len(table)), table)
     return trainer
 
 
@@ -106,7 +104,7 @@ def main():
         short = ["train.eval_every=0", f"train.steps={10**6}", "train.checkpoint_every=1000000"]
         run = load_run(options.config, [*short, f"out={out}", *options.overrides])
         console = Console(file=io.StringIO())
-        writer = start(run.journal(), out, run.resolved(), None).writer
+        writer = start(run.place, out, run.resolved(), None).writer
         with Session(run) as session, Optional(out, console, writer) as record:
             show(options, run, measured(prepared(session, record), record, options))
             show_export(writer, out)

@@ -125,6 +125,12 @@ def table_of(groups, record=None):
     return record.credit(table, groups)
 
 
+def turn_credit(table, credit):
+    """Mean credit of each turn's rows `[turns]`; 0 for a turn without rows."""
+    total = torch.zeros(table.count("turn")).index_add(0, table.turn, credit)
+    return total / table.sizes("turn").clamp(min=1)
+
+
 def view_of(table, logprobs):
     """The whole table as one view with these live log-probs."""
     return tables.View(table, torch.arange(len(table)), logprobs)

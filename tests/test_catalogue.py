@@ -29,8 +29,9 @@ from runs import small
 
 from agentrl.algorithms import NAMES
 from agentrl.catalogue import FIELDS, entry
-from agentrl.config import build_algorithm, build_run
+from agentrl.config import build_run
 from agentrl.lab import derivative, with_live_entropy
+from agentrl.slots import build_algorithm
 from agentrl.table import build_table
 from agentrl.types import Status, Trajectory
 

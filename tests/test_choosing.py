@@ -20,10 +20,10 @@ from agentrl.algorithms.v0_value import V0_VALUE
 from agentrl.algorithms.vade import VADE
 from agentrl.algorithms.xrpo import XRPO
 from agentrl.budgets import mixed_value, student_mass, student_quantile, utility
-from agentrl.config import build_algorithm
 from agentrl.env import make
 from agentrl.errors import ConfigError
 from agentrl.samplers import Prioritised, Shuffled
+from agentrl.slots import build_algorithm
 from agentrl.trackers import BetaCounts, Forgetting, Moments, MovingAverage, packed, unpacked
 from agentrl.types import Status
 

@@ -3,7 +3,7 @@
 import pytest
 from runs import cli
 
-from agentrl.config import build_algorithm
+from agentrl.slots import build_algorithm
 
 BONUS = "agentrl.algorithms.egpo:entropy_bonus"
 NOVELTY = "agentrl.algorithms.xrpo:novelty_bonus"

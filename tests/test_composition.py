@@ -23,7 +23,6 @@ from agentrl.algorithms.pref_grpo import PREF_GRPO, better_reward
 from agentrl.algorithms.rank_grpo import RANK_GRPO, RANK_GRPO_ITEMS
 from agentrl.algorithms.style_mix import STYLE_MIX
 from agentrl.algorithms.vspo import VSPO
-from agentrl.config import build_algorithm
 from agentrl.errors import ConfigError
 from agentrl.rewards import (
     curve,
@@ -37,6 +36,7 @@ from agentrl.rewards import (
     win_rates,
 )
 from agentrl.segments import by_item, by_turn, last_turn, tagged
+from agentrl.slots import build_algorithm
 from agentrl.types import Status, Trajectory
 
 

@@ -489,7 +489,7 @@ def test_one_step_trains_both_agents(played, name):
     metrics = learner.step(learner.annotate(table))
     assert np.isfinite(metrics["learner/loss"])
     assert any(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
-    weight = learner.weights(table)
+    weight = learner.weigh(table).weight
     assert all((weight * table.advantage)[table.agent == code].abs().sum() > 0 for code in (0, 1))
 
 

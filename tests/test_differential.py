@@ -17,7 +17,7 @@ from golden_bindings import LEARN
 
 from agentrl.algorithms import NAMES
 from agentrl.algorithms.base import Part, part
-from agentrl.config import build_algorithm
+from agentrl.slots import build_algorithm
 from agentrl.table import View
 from agentrl.weightings import (
     last_turn_only,

@@ -1,13 +1,14 @@
-"""Policies beside the trained one: what they are made of, and that nothing trains them."""
+"""Policies beside the run's own: what they are made of, and who trains which."""
 
 import pytest
 import torch
-from runs import small, trained
+from runs import rows, small, trained
 
 from agentrl.backends.load import pretrained
 from agentrl.config import build_run
 from agentrl.episodes import read_groups
 from agentrl.errors import ConfigError
+from agentrl.journal.folder import opened
 from agentrl.session import Session
 
 FLOW = {
@@ -38,7 +39,7 @@ def test_the_frozen_policy_keeps_the_weights_of_the_start(finished):
     last = str(max((finished / "checkpoints").glob("step-*")))
     with Session(small(finished, **FLOW), last) as session:
         began = pretrained(str(finished / "checkpoints" / "step-000000"))[0]
-        frozen = session.ensemble.frozen[0].model
+        frozen = session.ensemble.policies["frozen"].model
         assert torch.equal(weights(frozen), weights(began))
         assert not torch.equal(weights(session.model), weights(began)), "nothing was learned"
 
@@ -66,14 +67,97 @@ def test_a_folder_is_a_policy(finished, tmp_path):
     assert row.turns[0].completion.policy == "frozen"
 
 
+TEAM = {
+    **FLOW,
+    "agent": {**FLOW["agent"], "roles": {"executor": "sub"}, "trained": ["planner", "executor"]},
+    "policies": {"sub": {"source": "start", "train": True, "learner": {"lr": 0.01}}},
+}
+
+
+def models_at(run, checkpoint):
+    """The weights of `main` and `sub` in a checkpoint."""
+    with Session(run, str(checkpoint)) as session:
+        return [weights(model) for model in (session.model, session.ensemble.models["sub"])]
+
+
+def test_two_policies_are_trained_apart_and_kept(tmp_path):
+    run = small(tmp_path / "run", **TEAM)
+    trained(run)
+    folders = sorted((run.folder / "checkpoints").glob("step-*"))
+    (began, copied), (main, sub) = models_at(run, folders[0]), models_at(run, folders[-1])
+    assert torch.equal(began, copied)
+    assert len({float(w.sum()) for w in (began, main, sub)}) == 3
+    last = rows(run.folder / "metrics.jsonl", "train")[-1]
+    assert (last["learner/lr"], last["sub/learner/lr"]) == (0.05, 0.01)
+
+
+def test_both_go_on_from_a_checkpoint(tmp_path):
+    once = small(tmp_path / "once", **TEAM, train={"steps": 4, "checkpoint_every": 2})
+    trained(once)
+    trained(small(tmp_path / "twice", **TEAM, train={"steps": 2}))
+    again = small(tmp_path / "twice", **TEAM, train={"steps": 4, "checkpoint_every": 2})
+    trained(again, resume=True)
+    ends = [models_at(run, run.folder / "checkpoints" / "step-000004") for run in (once, again)]
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_credit_of_both_is_in_the_journal(tmp_path):
+    run = small(tmp_path / "run", **TEAM)
+    trained(run)
+    with opened(run.folder) as (journal, id):
+        agents = journal.overview(id)["agents"]
+    assert all(agents[name]["credited_turns"] > 0 for name in ("planner", "executor"))
+
+
+def test_adapters_stand_on_one_base(tmp_path, tiny):
+    run = small(tmp_path / "run", **TEAM, model={"name": tiny.folder, "lora_rank": 2})
+    with Session(run) as session:
+        pairs = zip(
+            session.model.named_parameters(),
+            session.ensemble.models["sub"].named_parameters(),
+            strict=True,
+        )
+        shared = {name: a.data_ptr() == b.data_ptr() for (name, a), (_, b) in pairs}
+    assert {name for name, same in shared.items() if not same} == {
+        name for name in shared if "lora_" in name
+    }
+
+
+def test_adapters_are_kept_and_loaded(tmp_path, tiny):
+    run = small(tmp_path / "run", **{**TEAM, "model": {"name": tiny.folder, "lora_rank": 2}})
+    with Session(run) as session:
+        sub = session.ensemble.models["sub"]
+        for parameter in (p for p in sub.parameters() if p.requires_grad):
+            parameter.data.normal_()
+        session.model.save_pretrained(tmp_path / "kept")
+        session.tokenizer.save_pretrained(tmp_path / "kept")
+        session.ensemble.save(tmp_path / "kept")
+    main, again = models_at(run, tmp_path / "kept")
+    assert torch.equal(weights(sub), again)
+    assert not torch.equal(main, again)
+
+
 @pytest.mark.parametrize(
     ("policies", "words"),
     [
-        ({"main": "start"}, "policies.main is the trained policy"),
+        ({"main": "start"}, "policies.main is the run"),
         ({"judge": ""}, "policies.judge is ''"),
         ({"judge": "no/such/folder"}, "there is no model"),
         ({"judge": "openai:nowhere"}, "names no server"),
         ("start", "policies"),
+        ({"sub": {"train": True}}, "policies.sub has no source"),
+        ({"sub": {"source": "start", "trains": True}}, "trains"),
+        ({"sub": {"source": "openai:http://x/v1#y", "train": True}}, "nothing here can train it"),
+        ({"sub": {"source": "start", "learner": {"lr": 1}}}, "policies.sub.learner would be ign"),
+        ({"sub": {"source": "start", "model": {"lora_rank": 1}}}, "how a folder is loaded"),
+        ({"sub": {"source": "start", "train": True, "learner": {"lrr": 1}}}, "lrr"),
+        ({"sub": {"source": "start", "train": True, "learns_from": "man"}}, "man.*main"),
+        (
+            {"sub": {"source": "start", "train": True, "algorithm": "gtpo"}},
+            "main and sub are different",
+        ),
+        ({"sub": {"source": "start", "train": True, "algorithm": "vade"}}, "set it there"),
+        ({"sub": {"source": "start", "train": True, "learner": {"teacher": "x"}}}, "no teacher"),
     ],
 )
 def test_what_can_be_no_policy(policies, words):

@@ -10,7 +10,7 @@ from builders import conversation, group
 from hypothesis import given, strategies
 
 from agentrl.evaluate import Evaluation, evaluate, paired_change, pass_at_k, wilson
-from agentrl.train import describe
+from agentrl.played import describe
 from agentrl.types import Status
 
 

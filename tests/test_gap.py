@@ -21,9 +21,9 @@ from runs import cli, rows, small
 
 from agentrl.algorithms import algorithm
 from agentrl.algorithms.base import part
-from agentrl.config import build_algorithm
 from agentrl.errors import PolicyError
 from agentrl.gap import GapAlarm, gap_metrics
+from agentrl.slots import build_algorithm
 from agentrl.train import run_training
 from agentrl.weightings import (
     masked_importance,

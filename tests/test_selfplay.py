@@ -1,5 +1,8 @@
 """Self-play: both sides are played, each hears its own news, one of them is trained."""
 
+import time
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from runs import played
@@ -9,9 +12,10 @@ from agentrl.agents.selfplay import SelfPlayAgent
 from agentrl.algorithms import algorithm
 from agentrl.backends import scripted
 from agentrl.backends.hf import HFPolicy
+from agentrl.backends.scripted import ScriptedPlayer
 from agentrl.env import Reply, TextEnv
 from agentrl.episodes import episode_record, read_episode
-from agentrl.errors import ConfigError, EnvError
+from agentrl.errors import ConfigError, EnvError, PolicyError
 from agentrl.learner import Learner
 from agentrl.rollout import seated
 from agentrl.samples import merge
@@ -146,6 +150,54 @@ def test_a_game_that_the_opponent_ends_at_once_pays_without_turns(tiny):
     main, other = sides(play(scripted.oracle(tiny.chat), env=Short, learner=1))
     assert (main.turns, main.reward, main.status) == ((), 0.1, Status.TURN_LIMIT)
     assert len(other.turns) == 1
+
+
+def test_a_part_may_be_named_reward_before_the_learner_s_first_turn(tiny):
+    class Named(Duel):
+        def step(self, action):
+            *told, info = super().step(action)
+            return (*told, {**info, "parts": {"reward": 1.0}})
+
+    main, _ = sides(play(scripted.oracle(tiny.chat), env=Named, learner=1))
+    assert (main.status, main.parts["reward"]) == (Status.COMPLETED, 6.0)
+
+
+@pytest.mark.parametrize("gone", ["main", "opponent"])
+def test_a_side_whose_policy_fails_is_named_by_the_main_one(tiny, gone):
+    players = {name: ScriptedPlayer(tiny.chat, said) for name in ("main", "opponent")}
+    players[gone] = ScriptedPlayer(tiny.chat, lost)
+
+    @contextmanager
+    def cast(stage, seed):
+        yield players
+
+    trajectories = sides(play(cast))
+    assert {t.status for t in trajectories} == {Status.POLICY_FAILED}
+    assert trajectories[0].error == "the engine is gone"
+
+
+async def said():
+    return WORDS[0]
+
+
+async def lost():
+    raise PolicyError("the engine is gone")
+
+
+def test_no_time_left_is_a_limit(tiny):
+    limits = Limits(turn_tokens=8, trajectory_tokens=100, context_tokens=200, episode_seconds=-1)
+    (main,) = sides(play(scripted.oracle(tiny.chat), limits=limits))
+    assert (main.status, main.turns) == (Status.TIME_LIMIT, ())
+
+
+def test_the_episode_s_seconds_are_the_learner_s(tiny):
+    class Slow(Duel):
+        def act(self, text):
+            time.sleep(0.02)
+            return super().act(text)
+
+    main, _ = sides(play(scripted.oracle(tiny.chat), env=Slow))
+    assert main.seconds >= main.env_seconds >= 6 * 0.02
 
 
 @pytest.mark.parametrize("learner", [0, 1])

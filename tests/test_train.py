@@ -7,14 +7,13 @@ import time
 
 import pytest
 import yaml
-from builders import group
+from builders import group, turn_credit
 from runs import cli, one_line, rows, shell, small, trained
 
 from agentrl.checkpoint import checkpoints, load_state
 from agentrl.env import Reply, TextEnv, env_class, register
 from agentrl.errors import DataError
 from agentrl.journal.folder import opened
-from agentrl.lab import turn_credit
 from agentrl.session import Session
 from agentrl.table import build_table
 from agentrl.train import Trainer

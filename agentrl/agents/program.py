@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -55,6 +56,7 @@ class ProgramAgent:
             with boundary(ToolError, f"the program {self.name}"):
                 await self.program(scene)
         except RoleEnded as ended:
+            scene.roles[0].error = ended.role.error
             return ended.role.status, scene.ending
         return Status.TURN_LIMIT if scene.truncated else Status.COMPLETED, scene.ending
 
@@ -93,6 +95,7 @@ def episode(scene: Scene, end: Outcome) -> Episode:
         return Episode(task=scene.task, trajectories=(failed,))
     main, *others = scene.roles
     main.status = end.status
+    main.seconds = time.perf_counter() - scene.started
     main.error = end.error or main.error
     first = main.trajectory(success=end.success, answer=end.answer, env_seconds=scene.stage.seconds)
     return Episode(task=scene.task, trajectories=(first, *(o.trajectory() for o in others)))

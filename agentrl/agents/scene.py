@@ -284,5 +284,6 @@ class Scene:
         main = self.roles[0]
         if main.turns:
             main.turns[-1] = paid(main.turns[-1], reward, parts)
-        else:
-            main.earns(reward, **parts)
+        else:  # names of parts are the environment's, `reward` may be one
+            main.reward += reward
+            main.earned.update(parts)

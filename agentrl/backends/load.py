@@ -102,6 +102,26 @@ def pretrained(
     return model, tokenizer
 
 
+def load_weights(model: Any, path: str) -> None:
+    """Give a model the weights of a folder that such a model was saved to.
+
+    Of a model with adapters only those are taken: its base stays as it is.
+
+    Raises:
+        PolicyError: the folder holds none that fit.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with boundary(PolicyError, f"cannot load the weights of {path!r}"):
+        if (Path(path) / ADAPTER).is_file():
+            from peft import load_peft_weights, set_peft_model_state_dict
+
+            set_peft_model_state_dict(model, load_peft_weights(path, device="cpu"))
+        else:
+            found = AutoModelForCausalLM.from_pretrained(path, dtype=model.dtype)
+            model.load_state_dict(found.state_dict())
+
+
 def _saved_adapters(model: Any, path: str) -> Any:
     """The model with the adapters of a folder, trainable."""
     from peft import PeftModel

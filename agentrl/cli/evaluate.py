@@ -103,7 +103,7 @@ def saved_checkpoints(config: str, run: Run) -> list[Path]:
     from agentrl.checkpoint import checkpoints
 
     folder = Path(config)
-    return checkpoints(folder if folder.is_dir() else Path(run.out))
+    return checkpoints(folder if folder.is_dir() else run.folder)
 
 
 def _write(path: str, mode: str, lines: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -36,8 +36,11 @@ def journal(source: str, *, run: str, export: str, json: bool) -> None:
     if json:
         typer.echo(json_module.dumps(found))
     elif not export:
+        console = Console()
         for overview in found:
-            show(overview, Console())
+            show(overview, console)
+        for line in exchange_lines(found):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -96,6 +99,27 @@ def agents_grid(agents: dict[str, dict[str, Any]]) -> Grid:
         means = [_number(agent[key]) for key in ("reward", "advantage")]
         grid.add_row(name, str(agent["trajectories"]), means[0], *counts, means[1])
     return grid
+
+
+def exchange_lines(overviews: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What the runs' trainers handed over: every channel once, its topics and its policies."""
+    channels = {found["channel"]: found for told in overviews for found in told["exchanges"]}
+    for channel, found in sorted(channels.items()):
+        yield f"exchange {channel!r}" if channel else "exchange"
+        yield from map(topic_line, found["topics"])
+        for policy in found["policies"]:
+            made = f"version {policy['version']} of run {policy['run']}, step {policy['step']}"
+            yield f"  policy {policy['name']}: {made}, at {policy['location']}"
+
+
+def topic_line(topic: dict[str, Any]) -> str:
+    """A topic's ledger."""
+    names = ("offered", "trained", "refused", "waiting", "leased")
+    counts = {name: topic[name] for name in names}
+    counts |= {name: len(topic[name]) for name in ("twice", "never")}
+    told = [f"{count} {name}" for name, count in counts.items()]
+    exact = "exact" if topic["exact"] else "not exact"
+    return f"  {topic['topic']}: {', '.join(told)}, {topic['taken_back']} taken back; {exact}"
 
 
 def _number(value: float | None) -> str:

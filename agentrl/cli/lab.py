@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 
 if TYPE_CHECKING:
     from agentrl.lab import Finding
-    from agentrl.table import Table
+    from agentrl.types import Episode, Group
 
 
 def lab(
@@ -30,7 +30,7 @@ def lab(
     policy, decode = _load(path, model)
     findings = examine(groups, names, policy, decode)
     table = build_table(groups)
-    turns = turns_of(table, findings, shown)
+    turns = turns_of(groups, findings, shown)
     if json:
         typer.echo(json_module.dumps(as_data(findings, cosines(findings), turns)))
         return
@@ -38,8 +38,10 @@ def lab(
     count = f"{len(groups)} groups, {table.count('episode')} attempts, {len(table)} tokens"
     space = "parameters" if policy is not None else "the rows' log-probs"
     console.print(f"step {groups[0].step}: {count}; gradients of {space}", highlight=False)
-    console.print(summary(findings, cosines(findings)))
-    console.print(credit_grid(findings, turns))
+    several = len(table.names["agent"]) > 1
+    grids = [summary(findings, cosines(findings)), *[agents_grid(findings)] * several]
+    for grid in (*grids, credit_grid(findings, turns)):
+        whole(console, grid)
 
 
 def _load(path: Path, model: str) -> tuple[Any, Any]:
@@ -56,24 +58,54 @@ def _load(path: Path, model: str) -> tuple[Any, Any]:
     return policy, lambda token: tokenizer.decode([token], skip_special_tokens=False)
 
 
-def turns_of(table: Table, findings: Sequence[Finding], shown: int) -> list[dict[str, Any]]:
-    """The first attempts' turns with their credit under each algorithm."""
-    from agentrl.lab import turn_credit
+def turns_of(
+    groups: Sequence[Group], findings: Sequence[Finding], shown: int
+) -> list[dict[str, Any]]:
+    """The first attempts' turns with their credit under each algorithm, None without rows.
 
-    credit = [turn_credit(table, finding.credit) for finding in findings]
-    episodes = table.owner["trajectory"][table.owner["turn"]].tolist()
-    groups = table.owner["episode"].tolist()
+    Turns count within their trajectory, `invocation` is its place in the attempt, `reward` its own.
+    """
+    credit = {f.name: {c[:4]: c.advantage for c in f.credits} for f in findings}
+    attempts = [
+        (g, e, episode)
+        for g, group in enumerate(groups)
+        for e, episode in enumerate(group.episodes)
+        if not episode.main.status.failed
+    ]
     return [
         {
-            "group": groups[episode],
-            "attempt": episode,
-            "reward": float(table.rewards[episode]),
-            "turn": number,
-            "credit": {f.name: float(c[number]) for f, c in zip(findings, credit, strict=True)},
+            **{"group": g, "attempt": attempt, **line, "turn": i},
+            "credit": {name: found.get((g, e, t, i)) for name, found in credit.items()},
         }
-        for number, episode in enumerate(episodes)
-        if episode < shown
+        for attempt, (g, e, episode) in enumerate(attempts[:shown])
+        for t, line in invocations(episode)
+        for i in range(len(episode.trajectories[t].turns))
     ]
+
+
+def invocations(episode: Episode) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Places of the credited trajectories, and what the lines of all their turns say."""
+    from agentrl.samples import credited
+
+    counted = {id(trajectory) for trajectory in credited(episode)}
+    for number, trajectory in enumerate(episode.trajectories):
+        if id(trajectory) in counted:
+            line = {"agent": trajectory.agent, "invocation": number}
+            by = {"caller": caller(episode, number), "parent": trajectory.parent}
+            yield number, {**line, **by, "reward": trajectory.reward}
+
+
+def caller(episode: Episode, number: int) -> str:
+    """Who called a trajectory: `main.2` in turn 2 of main, `main.2.1` by another call there.
+
+    Where a sub-agent did, its own caller stands before it: `main.2/sub.0`. Empty if nobody did.
+    """
+    calls: list[str] = []
+    cast = episode.trajectories
+    while (parent := cast[number].parent) is not None and 0 <= parent.trajectory < number:
+        number, turn, call = parent
+        calls.insert(0, f"{cast[number].agent}.{turn}" + (f".{call}" if call else ""))
+    return "/".join(calls)
 
 
 def as_data(
@@ -85,6 +117,7 @@ def as_data(
             "silent_groups": f.silent,
             "effective_attempts": f.effective,
             "cosine": {other.name: row[i] for i, other in enumerate(findings)},
+            "agents": {name: portion._asdict() for name, portion in f.agents.items()},
         }
         for f, row in zip(findings, cosine, strict=True)
     }
@@ -102,12 +135,34 @@ def summary(findings: Sequence[Finding], cosine: list[list[float]]) -> Grid:
     return grid
 
 
+def agents_grid(findings: Sequence[Finding]) -> Grid:
+    """One line per algorithm and agent."""
+    grid = Grid("algorithm", "agent", box=SIMPLE_HEAD)
+    for name in ("mean |credit|", "share", "invocations"):
+        grid.add_column(name, justify="right")
+    for finding in findings:
+        for agent, (mean, share, calls) in finding.agents.items():
+            grid.add_row(finding.name, agent, f"{mean:.3f}", f"{share:.0%}", str(calls))
+    return grid
+
+
 def credit_grid(findings: Sequence[Finding], turns: Sequence[dict[str, Any]]) -> Grid:
-    """One line per turn of the first attempts."""
-    grid = Grid("group", "attempt", "reward", "turn", box=SIMPLE_HEAD)
+    """One line per turn of the first attempts; who spoke is shown where it tells turns apart."""
+    told = [key for key in ("agent", "invocation") if len({turn[key] for turn in turns}) > 1]
+    grid = Grid("group", "attempt", *told, "reward", "turn", box=SIMPLE_HEAD)
     for finding in findings:
         grid.add_column(finding.name, justify="right")
     for turn in turns:
-        place = [str(turn["group"]), str(turn["attempt"]), f"{turn['reward']:.2f}"]
-        grid.add_row(*place, str(turn["turn"]), *(f"{c:+.3f}" for c in turn["credit"].values()))
+        by = f" by {turn['caller']}" if turn["caller"] else ""
+        place = {**turn, "invocation": f"{turn['invocation']}{by}"}
+        credit = ["-" if c is None else f"{c:+.3f}" for c in turn["credit"].values()]
+        shown = [str(place[key]) for key in ("group", "attempt", *told)]
+        grid.add_row(*shown, f"{turn['reward']:.2f}", str(turn["turn"]), *credit)
     return grid
+
+
+def whole(console: Console, grid: Grid) -> None:
+    """Print a grid without cutting its numbers, in a narrow terminal or a pipe too."""
+    endless = console.options.update(max_width=10_000)
+    console.width = max(console.width, console.measure(grid, options=endless).maximum)
+    console.print(grid)

@@ -47,11 +47,20 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint.")
     ] = False,
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only",
+            help="Train this policy alone, below OUT/POLICY: the trainers of the others are "
+            "processes of their own, which meet it in the journal.",
+        ),
+    ] = "",
 ) -> None:
     """Warm start, evaluate, train, evaluate; prints a table and writes everything below `out`."""
     from agentrl.cli.train import train as verb
 
-    verb(config, overrides or [], resume=resume)
+    chosen = [f"only={only}"] if only else []
+    verb(config, [*(overrides or []), *chosen], resume=resume)
 
 
 @app.command()
@@ -195,7 +204,7 @@ def journal(
     ] = "",
     json: Json = False,
 ) -> None:
-    """What the journal holds: runs, their lives, what survives of them, every agent's credit."""
+    """What the journal holds: runs, lives, what survives, every agent's credit, exchanges."""
     from agentrl.cli.journal import journal as verb
 
     verb(source, run=run, export=export, json=json)

@@ -19,7 +19,7 @@ def train(config: str, overrides: Sequence[str], *, resume: bool) -> None:
     try:
         run_training(run, resume=resume)
     except KeyboardInterrupt:
-        _interrupted(config, overrides, Path(run.out))
+        _interrupted(config, overrides, run.folder)
 
 
 def _interrupted(config: str, overrides: Sequence[str], out: Path) -> None:

@@ -43,7 +43,7 @@ from agentrl.journal.standing import (
     succeeded,
     waiting,
 )
-from agentrl.journal.views import seen_by, trained_by
+from agentrl.journal.views import oldest_of, seen_by
 from agentrl.journal.writing import Writer
 from agentrl.types import Group
 
@@ -85,20 +85,24 @@ class Exchange:
         self.clock: Callable[[Connection], float] = clock
         """A seam: tests move the time."""
 
-    def offer(self, topic: str, step: int, first: int, groups: Sequence[Group]) -> int:
-        """Offer the groups of a step, numbered from `first`, to whoever trains an agent.
+    def offer(
+        self, topic: str, step: int, first: int, groups: Sequence[Group], *, policy: str = ""
+    ) -> int:
+        """Offer what a policy sampled in a step's groups, numbered from `first`, to a trainer.
 
-        Returns how many were: a group in which the agent said nothing to train on is none.
+        The topic is the name of what is trained; the policy that sampled has the same, or another
+        one. Returns how many were offered: a group without a token of the policy's is none.
 
         Raises:
-            DataError: they are not written, or offered already; or two policies play the agent.
+            DataError: they are not written, or offered already.
         """
+        source = policy or topic
         rows = []
         for number, group in enumerate(groups, first):
-            sampled = trained_by(group, topic)
-            if sampled is not None:
+            version = oldest_of(group, source)
+            if version is not None:
                 key = {"channel": self.channel, "topic": topic, "step": step, "group": number}
-                rows.append({**key, **self.life, **sampled._asdict()})
+                rows.append({**key, **self.life, "policy": source, "version": version})
         with self.journal.writing("offer groups in") as connection:
             self._check(connection)
             now = self.clock(connection)
@@ -178,8 +182,8 @@ class Exchange:
     def groups(self, taken: Sequence[Offer]) -> list[Group]:
         """What is offered, in the offers' order.
 
-        An episode's trajectories are the main one and the agent's; only the agent's are trained,
-        the main one is context.
+        An episode's trajectories are the main one and those in which the offer's policy spoke;
+        only what it said is trained, the rest is context.
 
         Raises:
             DataError: the journal cannot be read.
@@ -194,7 +198,7 @@ class Exchange:
                 played = groups_where(connection, partial(of_step, key=key, numbers=wanted))
                 found |= {(*key, n): group for n, group in zip(wanted, played, strict=True)}
         return [
-            seen_by(found[offer.run, offer.life, offer.step, offer.group], offer.topic)
+            seen_by(found[offer.run, offer.life, offer.step, offer.group], offer.policy)
             for offer in taken
         ]
 
@@ -215,6 +219,11 @@ class Exchange:
         """A policy's newest version in the surviving lineage; None before there is one."""
         with self.journal.reading() as connection:
             return newest(connection, self.channel, name)
+
+    def beginning(self, name: str) -> Published | None:
+        """What a policy began with; None before that is published."""
+        with self.journal.reading() as connection:
+            return newest(connection, self.channel, name, step=-1)
 
     def waiting(self, topic: str) -> int:
         """How many surviving offers nobody has acknowledged."""

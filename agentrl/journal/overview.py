@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, func, select, union
 
+from agentrl.journal.exchange_tables import leases, offers, policies
+from agentrl.journal.ledger import ledger, topics
 from agentrl.journal.lineage import surviving
 from agentrl.journal.reading import lives_of, steps_of
+from agentrl.journal.standing import Topic, newest
 from agentrl.journal.tables import credits, episodes, groups, trajectories, turns
 from agentrl.types import Status
 
 ID_BYTES = 4
+ALLOWED_SECONDS = 3600.0
+"""An offer that has not been acknowledged for longer is shown as `never`."""
 FAILED = [status.value for status in Status if status.failed]
 
 
 def overview(connection: Connection, run: str) -> dict[str, Any]:
-    """Lives, and of what survives: steps, groups, episodes by status, turns, tokens, agents."""
+    """Lives, and of what survives: steps, groups, episodes by status, turns, tokens, agents.
+
+    `exchanges` are the run's channels, each with what all of its trainers handed over.
+    """
     inside = and_(groups.c.run == run, surviving(groups))
     count = connection.scalar(select(func.count()).select_from(groups).where(inside))
     main = of_trajectories(run, trajectories.c.status, func.count()).where(
@@ -33,7 +41,38 @@ def overview(connection: Connection, run: str) -> dict[str, Any]:
         "turns": sum(agent["turns"] for agent in agents.values()),
         "tokens": sum(agent["tokens"] for agent in agents.values()),
         "agents": agents,
+        "exchanges": [exchange(connection, channel) for channel in channels_of(connection, run)],
     }
+
+
+def channels_of(connection: Connection, run: str) -> list[str]:
+    """The channels in which a run has offered, taken or published anything."""
+    taken = select(offers.c.channel).join(leases, leases.c.offer == offers.c.id)
+    own = [
+        select(offers.c.channel).where(offers.c.run == run),
+        taken.where(leases.c.run == run),
+        select(policies.c.channel).where(policies.c.run == run),
+    ]
+    return sorted(connection.scalars(union(*own)))
+
+
+def exchange(connection: Connection, channel: str) -> dict[str, Any]:
+    """A channel's ledgers by topic, and where the newest version of every policy is."""
+    own = [topic for topic in topics(connection) if topic.channel == channel]
+    names = select(policies.c.name).where(policies.c.channel == channel).distinct()
+    found = [newest(connection, channel, name) for name in sorted(connection.scalars(names))]
+    return {
+        "channel": channel,
+        "topics": [stand(connection, topic) for topic in own],
+        "policies": [published._asdict() for published in found if published is not None],
+    }
+
+
+def stand(connection: Connection, topic: Topic) -> dict[str, Any]:
+    """A topic's ledger; ids of offers are lists."""
+    counted = ledger(connection, topic, ALLOWED_SECONDS)
+    ids = {"twice": list(counted.twice), "never": list(counted.never)}
+    return {**counted._asdict(), **ids, "exact": counted.exact}
 
 
 def agents_of(connection: Connection, run: str) -> dict[str, dict[str, Any]]:

@@ -38,14 +38,14 @@ CLOCKS = {
 
 
 class Topic(NamedTuple):
-    """What is exchanged: an agent's trajectories, among the trainers of a channel."""
+    """What is exchanged: what one policy is trained on, among the trainers of a channel."""
 
     channel: str
     name: str
 
 
 class Offer(NamedTuple):
-    """One group's trajectories of one agent, for whoever trains that agent."""
+    """What one policy sampled in one group, for whoever is trained on it."""
 
     id: int
     topic: str
@@ -134,9 +134,13 @@ def offers_where(those: ColumnElement[bool]) -> Select[Any]:
     return select(*wanted).where(those).order_by(offers.c.id)
 
 
-def newest(connection: Connection, channel: str, name: str) -> Published | None:
-    """What was published last of a policy, in the surviving lineage."""
+def newest(
+    connection: Connection, channel: str, name: str, step: int | None = None
+) -> Published | None:
+    """What was published last of a policy in the surviving lineage; by one step, if it is given."""
     own = and_(policies.c.channel == channel, policies.c.name == name, surviving(policies))
+    if step is not None:
+        own = and_(own, policies.c.step == step)
     wanted = select(*[policies.c[name] for name in Published._fields]).where(own)
     row = connection.execute(wanted.order_by(policies.c.id.desc()).limit(1)).first()
     return None if row is None else Published(*row)

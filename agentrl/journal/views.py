@@ -1,34 +1,21 @@
-"""A group as one agent's trainer sees it: what it trains, and the main agent for context."""
+"""A group as one policy's trainer sees it: what it trains, and the main agent for context."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
-from agentrl.errors import DataError
 from agentrl.types import Episode, Group, Parent, Trajectory, Turn
 
 
-class Sampled(NamedTuple):
-    """Who sampled an agent's turns in a group."""
-
-    policy: str
-    version: int
-    """The oldest of any token."""
+def oldest_of(group: Group, policy: str) -> int | None:
+    """The oldest version of a policy that sampled a token to train on; None where there is none."""
+    cast = [trajectory for episode in group.episodes for trajectory in episode.trajectories]
+    return min((oldest(t) for trajectory in cast for t in own(trajectory, policy)), default=None)
 
 
-def trained_by(group: Group, agent: str) -> Sampled | None:
-    """Who sampled what an agent is trained on in a group; None where there is nothing.
-
-    Raises:
-        DataError: several policies did: an agent has one trainer.
-    """
-    cast = [t for episode in group.episodes for t in episode.trajectories if t.agent == agent]
-    turns = [turn for trajectory in cast for turn in trajectory.turns if turn.trained]
-    names = sorted({turn.completion.policy for turn in turns})
-    if len(names) > 1:
-        raise DataError(f"the policies {', '.join(names)} play {agent!r}: an agent has one trainer")
-    return Sampled(names[0], min(map(oldest, turns))) if names else None
+def own(trajectory: Trajectory, policy: str) -> list[Turn]:
+    """The turns to train on that a policy sampled."""
+    return [turn for turn in trajectory.turns if turn.trained and turn.completion.policy == policy]
 
 
 def oldest(turn: Turn) -> int:
@@ -38,21 +25,20 @@ def oldest(turn: Turn) -> int:
     return min(found, default=turn.completion.version)
 
 
-def seen_by(group: Group, agent: str) -> Group:
-    """The group with each episode's main trajectory and the agent's; only its turns are trained."""
-    return replace(group, episodes=tuple(seen(episode, agent) for episode in group.episodes))
+def seen_by(group: Group, policy: str) -> Group:
+    """The group with each episode's main trajectory and the policy's, which alone is trained."""
+    return replace(group, episodes=tuple(seen(episode, policy) for episode in group.episodes))
 
 
-def seen(episode: Episode, agent: str) -> Episode:
-    """An episode of the main trajectory and the agent's, whose parents are counted anew."""
+def seen(episode: Episode, policy: str) -> Episode:
+    """An episode of the main trajectory and the policy's, whose parents are counted anew."""
     cast = episode.trajectories
-    kept = [n for n, t in enumerate(cast) if n == 0 or t.agent == agent]
+    kept = [n for n, t in enumerate(cast) if n == 0 or own(t, policy)]
     places = {number: place for place, number in enumerate(kept)}
     shown = []
     for number in kept:
-        parent = kept_parent(cast, number, places)
-        own = cast[number] if cast[number].agent == agent else untrained(cast[number])
-        shown.append(own if parent == own.parent else replace(own, parent=parent))
+        parent, one = kept_parent(cast, number, places), only_of(cast[number], policy)
+        shown.append(one if parent == one.parent else replace(one, parent=parent))
     return replace(episode, trajectories=tuple(shown))
 
 
@@ -70,7 +56,8 @@ def kept_parent(cast: tuple[Trajectory, ...], number: int, places: dict[int, int
     return parent._replace(trajectory=places[parent.trajectory])
 
 
-def untrained(trajectory: Trajectory) -> Trajectory:
-    """A trajectory as mere context."""
-    turns = tuple(replace(turn, trained=False) for turn in trajectory.turns)
+def only_of(trajectory: Trajectory, policy: str) -> Trajectory:
+    """A trajectory in which the turns of others are mere context."""
+    mine = {id(turn) for turn in own(trajectory, policy)}
+    turns = tuple(t if id(t) in mine else replace(t, trained=False) for t in trajectory.turns)
     return replace(trajectory, turns=turns)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from arbitrary import same
-from builders import group, turn
+from builders import completion, group, turn
 from trades import TOPIC, Clock, name_of, played, query, resumed, trader
 
 from agentrl.errors import ConfigError, DataError
@@ -99,7 +99,7 @@ def test_an_offers_version_is_that_of_its_oldest_token(journal):
     cast = [Trajectory(), Trajectory(agent=TOPIC, turns=(said, replace(said, completion=mixed)))]
     late = [cast[0], replace(cast[1], turns=cast[1].turns[1:])]
     exchange, told = trader(journal), [group(cast), group(late)]
-    exchange.offer(TOPIC, 0, exchange.writer.groups(0, told), told)
+    exchange.offer(TOPIC, 0, exchange.writer.groups(0, told), told, policy="main")
     assert [offer.version for offer in exchange.take(TOPIC, 0, ALL).offers] == [0, 7]
 
 
@@ -213,7 +213,7 @@ def test_channels_do_not_see_each_other(journal):
 def test_groups_are_read_as_recorded_with_the_main_agent_as_context(journal):
     producer, consumer = trader(journal), trader(journal)
     told = [query("a"), query("b", version=7)]
-    producer.offer(TOPIC, 0, producer.writer.groups(0, told), told)
+    producer.offer(TOPIC, 0, producer.writer.groups(0, told), told, policy="small")
     taken = consumer.take(TOPIC, 0, ALL)
     assert [offer.version for offer in taken.offers] == [0, 7]
     for made, read in zip(reversed(told), consumer.groups(taken.offers[::-1]), strict=True):
@@ -223,19 +223,21 @@ def test_groups_are_read_as_recorded_with_the_main_agent_as_context(journal):
             assert same(after.main, replace(before.main, turns=quiet))
 
 
-def test_other_agents_are_left_out_and_parents_counted_anew(journal):
-    spoken = (turn([1], [2]),)
+def test_what_others_said_is_context_and_parents_are_counted_anew(journal):
+    others, mine = turn([1], [2]), replace(turn([1], [2]), completion=completion([3], policy="s"))
     cast = [
-        Trajectory(turns=spoken),
-        Trajectory(agent="other", parent=Parent(0, 0, 3), turns=spoken),
-        Trajectory(agent=TOPIC, parent=Parent(1, 0, 4), turns=spoken),
-        Trajectory(agent=TOPIC, parent=Parent(2, 0, 5), turns=spoken),
+        Trajectory(turns=(others,)),
+        Trajectory(agent="other", parent=Parent(0, 0, 3), turns=(others,)),
+        Trajectory(agent=TOPIC, parent=Parent(1, 0, 4), turns=(mine,)),
+        Trajectory(agent=TOPIC, parent=Parent(2, 0, 5), turns=(others, mine)),
     ]
     exchange, told = trader(journal), [group(cast)]
-    assert exchange.offer(TOPIC, 0, exchange.writer.groups(0, told), told) == 1
+    assert exchange.offer(TOPIC, 0, exchange.writer.groups(0, told), told, policy="s") == 1
     (read,) = exchange.groups(exchange.take(TOPIC, 0, ALL).offers)
     shown = [(t.agent, t.parent) for t in read.episodes[0].trajectories]
     assert shown == [("main", None), (TOPIC, Parent(0, 0, 3)), (TOPIC, Parent(1, 0, 5))]
+    trained = [[turn.trained for turn in t.turns] for t in read.episodes[0].trajectories]
+    assert trained == [[False], [True], [False, True]]
 
 
 def test_a_group_without_the_agent_is_not_offered(journal):
@@ -244,18 +246,19 @@ def test_a_group_without_the_agent_is_not_offered(journal):
     assert producer.ledger(TOPIC).offered == 0
 
 
-def test_an_agent_that_two_policies_play_is_refused(journal):
-    producer, one = trader(journal), query("a")
-    other = query("a", policy="large").episodes
-    with pytest.raises(DataError, match="the policies large, small play 'searcher'"):
-        producer.offer(TOPIC, 0, 0, [replace(one, episodes=one.episodes + other)])
+def test_one_policy_can_be_trained_on_what_another_sampled(journal):
+    producer, told = trader(journal), [query("a")]
+    first = producer.writer.groups(0, told)
+    assert producer.offer("large", 0, first, told, policy="small") == 1
+    assert producer.offer("small", 0, first, told) == 1
+    assert [offer.policy for offer in trader(journal).take("large", 0, ALL).offers] == ["small"]
 
 
 def test_what_is_not_written_cannot_be_offered_nor_twice(pair):
     producer, _ = pair
     for step, first in ((0, 0), (1, 0)):
         with pytest.raises(DataError, match="cannot offer groups in the journal"):
-            producer.offer(TOPIC, step, first, [query("a", step)])
+            producer.offer(TOPIC, step, first, [query("a", step)], policy="small")
     assert producer.waiting(TOPIC) == 3
 
 

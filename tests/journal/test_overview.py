@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 from builders import mixed_groups
 from runs import cli, one_line, rows
+from trades import TOPIC, played, resumed, trader
 
 from agentrl.journal import Journal
+from agentrl.journal import overview as overviews
+from agentrl.journal.exchange import Terms
 from agentrl.journal.reading import Credit
 
 
@@ -80,3 +83,77 @@ def test_bad_input_is_one_line(tmp_path, arguments, says):
     code, _, message = cli("journal", *(word.format(tmp=tmp_path) for word in arguments))
     assert code == 2
     assert says.format(tmp=tmp_path) in one_line(message)
+
+
+# ---- exchanges ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def traders(journal):
+    """Two trainers of a channel, where c is trained, b refused and d taken back; and a third one.
+
+    The producer was killed and repeats step 1, in which it had offered d.
+    """
+    producer, consumer = (trader(journal, channel="lab") for _ in range(2))
+    played(producer, 0, "abc")
+    played(producer, 1, "d")
+    _, second, third, fourth = consumer.take(TOPIC, 0, Terms(count=4)).offers
+    consumer.acknowledge(0, [third, fourth], [second])
+    consumer.publish("small", -1, 0, "tiny")
+    consumer.publish("small", 0, 1, "runs/sub/[1]")
+    alone = trader(journal)
+    alone.publish("big", -1, 0, "http://127.0.0.1:9")
+    return resumed(producer, 1), consumer, alone
+
+
+def run_of(exchange):
+    return exchange.life["run"]
+
+
+COUNTS = {"offered": 3, "trained": 1, "refused": 1, "waiting": 1, "leased": 1, "taken_back": 1}
+
+
+def test_both_sides_of_an_exchange_see_all_of_it(journal, traders):
+    producer, consumer, alone = traders
+    (found,) = journal.overview(run_of(consumer))["exchanges"]
+    ledger = {"channel": "lab", "topic": TOPIC, **COUNTS, "twice": [], "never": [], "exact": True}
+    assert (found["channel"], found["topics"]) == ("lab", [ledger])
+    (policy,) = found["policies"]
+    assert (policy["run"], policy["version"]) == (run_of(consumer), 1)
+    assert journal.overview(run_of(producer))["exchanges"] == [found]
+    (other,) = journal.overview(run_of(alone))["exchanges"]
+    assert (other["channel"], other["topics"], len(other["policies"])) == ("", [], 1)
+
+
+def test_a_run_that_exchanges_nothing_has_no_exchange(journal, run, traders):
+    assert journal.overview(run)["exchanges"] == []
+
+
+def test_one_who_only_takes_is_of_the_exchange(journal, traders):
+    other = trader(journal, channel="lab")
+    assert journal.overview(run_of(other))["exchanges"] == []
+    played(traders[0], 1, "e")
+    other.take(TOPIC, 0, Terms())
+    assert [found["channel"] for found in journal.overview(run_of(other))["exchanges"]] == ["lab"]
+
+
+def test_the_verb_shows_every_exchange_once(journal, url, traders):
+    _, printed, _ = cli("journal", url)
+    *_, first, big, second, topic, small = printed.splitlines()
+    assert (first, second) == ("exchange", "exchange 'lab'")
+    counts = "3 offered, 1 trained, 1 refused, 1 waiting, 1 leased, 0 twice, 0 never, 1 taken back"
+    assert topic == f"  {TOPIC}: {counts}; exact"
+    made = f"version 1 of run {run_of(traders[1])}, step 0"
+    assert small == f"  policy small: {made}, at runs/sub/[1]"
+    assert big.endswith("step -1, at http://127.0.0.1:9")
+    told = json.loads(cli("journal", url, "--json")[1])
+    assert told == [journal.overview(run_of(exchange)) for exchange in traders]
+
+
+def test_what_is_not_exact_is_told(journal, url, traders, monkeypatch):
+    monkeypatch.setattr(overviews, "ALLOWED_SECONDS", 0.0)
+    consumer = traders[1]
+    (found,) = journal.overview(run_of(consumer))["exchanges"]
+    assert (found["topics"][0]["exact"], len(found["topics"][0]["never"])) == (False, 1)
+    printed = cli("journal", url, "--run", run_of(consumer))[1]
+    assert "0 waiting, 1 leased, 0 twice, 1 never, 1 taken back; not exact" in printed

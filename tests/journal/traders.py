@@ -57,7 +57,7 @@ def produce(url, path, steps, seed):
         played = [query(f"{step}/{life}/{number}", step) for number in range(2)]
         first = exchange.writer.groups(step, played)
         dawdle(draws)
-        exchange.offer(TOPIC, step, first, played)
+        exchange.offer(TOPIC, step, first, played, policy="small")
         dawdle(draws)
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == steps:
             save(path, {**state, "step": step + 1})

@@ -82,4 +82,4 @@ def played(exchange, writer_step, names, **fields):
     """Play groups in a step, write and offer them; how many were offered."""
     groups = [query(name, writer_step, **fields) for name in names]
     first = exchange.writer.groups(writer_step, groups)
-    return exchange.offer(TOPIC, writer_step, first, groups)
+    return exchange.offer(TOPIC, writer_step, first, groups, policy="small")
