@@ -109,7 +109,20 @@ def enrolled(session: Session, algorithm: Algorithm) -> list[Student]:
     students = [student(MAIN, session.policy, run.learner, algorithm, MAIN)]
     for name, policy in trained.items():
         member = run.policies[name]
+        if member.learns_from not in ("", name) or run.learner.settings["teacher"] == name:
+            check_vocabulary(name, policy.chat, session.chat)
         record, own = member.record(), run.learner.but(**member.learner_settings)
         taught = algorithm if record is None else record.started()
         students.append(student(name, policy, own, taught, member.learns_from or name))
     return students
+
+
+def check_vocabulary(name: str, own: Any, main: Any) -> None:
+    """See that a policy reads tokens as `main` does. Raises: ConfigError."""
+    known, sampled = own.tokenizer.get_vocab(), main.tokenizer.get_vocab()
+    if known != sampled:
+        raise ConfigError(
+            f"policies.{name} has {len(known)} tokens, main {len(sampled)} others: to read another "
+            "policy's tokens it needs the same tokenizer",
+            f"policies.{name}",
+        )

@@ -37,7 +37,7 @@ from agentrl.protocols import Choice
 from agentrl.record import Recorder
 from agentrl.report import Report
 from agentrl.session import Session
-from agentrl.train import Collected, Trainer
+from agentrl.train import Collected, Trainer, imitate
 from agentrl.types import Group
 
 
@@ -50,7 +50,7 @@ class Partner(Trainer):
         self.name = run.only
         self.student = self.students[0]
         self.partnership: Partnership = run.exchange()
-        self.exchange = Exchange(record.writer, self.partnership.channel or run.out)
+        self.exchange = exchange_of(run, record)
         self.published = -1
         """The version that was published last."""
 
@@ -81,10 +81,7 @@ class Partner(Trainer):
 
     def patience(self, **rest: Any) -> Patience:
         """How it waits."""
-        told = self.partnership
-        return Patience(
-            poll_seconds=told.poll_seconds, deadline_seconds=told.deadline_seconds, **rest
-        )
+        return patience_of(self.session.run, **rest)
 
 
 class Leader(Partner):
@@ -157,19 +154,24 @@ class Follower(Partner):
         super().__init__(session, record, report)
         self.taken = Taken([])
 
-    def prepare(self) -> None:
-        """Begin with the weights that `main` began with, if it begins as a copy."""
-        if self.session.run.policies[self.name].source != START:
+    @classmethod
+    def prepare(cls, session: Session, record: Recorder, report: Report) -> None:
+        """A copy begins with the weights that `main` began with, another one with its own."""
+        run = session.run
+        if run.policies[run.only].source != START:
+            imitate(session, record, report)
             return
+        exchange, first = exchange_of(run, record), None
 
         def begun() -> bool:
-            return self.exchange.beginning(MAIN) is not None
+            nonlocal first
+            first = exchange.beginning(MAIN)
+            return first is not None
 
-        wait(begun, self.patience(), lambda: f"no trainer of {MAIN!r} has begun")
-        first = self.exchange.beginning(MAIN)
+        wait(begun, patience_of(run), lambda: f"no trainer of {MAIN!r} has begun")
         if first is not None:
-            load_weights(self.session.model, first.location)
-            self.student.policy.load(version=0)
+            load_weights(session.model, first.location)
+            session.policy.load(version=0)
 
     def ready(self) -> bool:
         """Wait for the next step's groups; False once all that will ever be played is trained."""
@@ -230,6 +232,18 @@ class Follower(Partner):
         main = self.exchange.newest(MAIN)
         ended = main is not None and main.step >= self.session.schedule.steps
         return ended and not self.exchange.waiting(self.name)
+
+
+def exchange_of(run: Run, record: Recorder) -> Exchange:
+    """Where a run's process meets the others."""
+    told: Partnership = run.exchange()
+    return Exchange(record.writer, told.channel or run.out)
+
+
+def patience_of(run: Run, **rest: Any) -> Patience:
+    """How a run's process waits for the others."""
+    told: Partnership = run.exchange()
+    return Patience(poll_seconds=told.poll_seconds, deadline_seconds=told.deadline_seconds, **rest)
 
 
 def shelved(session: Session, name: str, keep: int) -> Path:

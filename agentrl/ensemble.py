@@ -16,9 +16,10 @@ from typing import Any
 from agentrl.backends.hf import HFPolicy
 from agentrl.backends.http.endpoint import Address, Endpoint
 from agentrl.backends.http.policy import HTTPPolicy
-from agentrl.backends.load import load_weights, pretrained
+from agentrl.backends.load import load_weights
 from agentrl.chat import TemplateChat
-from agentrl.members import START, Member
+from agentrl.env import TextEnv
+from agentrl.members import START, TINY, Member
 from agentrl.protocols import Chat, Policy
 
 FOLDER = "policies"
@@ -35,9 +36,13 @@ class Ensemble:
         model: Any,
         chat: Chat,
         concurrency: int,
+        env: TextEnv,
+        seed: int = 0,
         checkpoint: str | None = None,
     ) -> None:
         self.model = model
+        self.env = env
+        self.seed = seed
         self.chat = chat
         self.concurrency = concurrency
         self.policies: dict[str, Policy] = {}
@@ -45,13 +50,17 @@ class Ensemble:
         """Those that a learner changes."""
         self.copies: list[HFPolicy] = []
         """Those that have the weights of the start, until they are trained."""
+        self.blank: dict[str, HFPolicy] = {}
+        """Those that begin with nothing."""
         for name, member in members.items():
             self.policies[name] = self._made(name, member, checkpoint)
 
     def begin(self) -> None:
-        """Training begins with the run's own weights of now."""
+        """Training begins with the weights of now, the run's own for those that are copies."""
         for policy in self.copies:
             policy.load(self.model.state_dict(), version=policy.version)
+        for policy in self.blank.values():
+            policy.load(version=policy.version)
 
     async def __aenter__(self) -> Ensemble:
         self._open = AsyncExitStack()
@@ -87,11 +96,14 @@ class Ensemble:
         if member.source == START:
             model, chat = twin(self.model), self.chat
         else:
-            model, tokenizer = pretrained(member.source, **member.model)
+            given = (self.env, self.seed) if member.source == TINY else (member.source,)
+            model, tokenizer = member.loader(*given)
             chat = TemplateChat(tokenizer)
         policy = HFPolicy(model, chat, name=name, max_batch=self.concurrency)
         if member.source == START:
             self.copies.append(policy)
+        elif member.source == TINY:
+            self.blank[name] = policy
         if member.train:
             self.trained[name] = policy
         else:

@@ -9,7 +9,8 @@
         train: true
         learner: {lr: 1.0e-4}                        # where it differs from the run's
       large:                                         # trained on the tokens that another samples
-        source: runs/large/checkpoints/step-000000
+        source: tiny                                 # or a folder
+        model: {hidden_size: 128}
         train: true
         learns_from: main
         algorithm: codistill_large
@@ -24,11 +25,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agentrl.algorithms.base import Algorithm, part
+from agentrl.algorithms.base import Algorithm, Part, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.backends.engines import hf
 from agentrl.backends.http.endpoint import SCHEME, Address
-from agentrl.backends.load import check_path, pretrained
+from agentrl.backends.load import check_path, pretrained, tiny
 from agentrl.errors import ConfigError, suggestion
 from agentrl.signature import checked_arguments
 from agentrl.slots import build_algorithm, keyed, mapping
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 MAIN = "main"
 START = "start"
 """The source of a policy that has the weights with which training began."""
+TINY = "tiny"
+"""The source of a model from nothing, which the warm start teaches as it teaches `main`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +49,7 @@ class Member:
     """One policy beside the run's own."""
 
     source: str
-    """`start`, a folder or hub id, or `openai:URL#NAME`."""
+    """`start`, `tiny`, a folder or hub id, or `openai:URL#NAME`."""
     train: bool = False
     """Whether it has a learner of its own."""
     learns_from: str = ""
@@ -56,12 +59,17 @@ class Member:
     learner: Mapping[str, Any] = field(default_factory=dict)
     """Where it differs from the section `learner`."""
     model: Mapping[str, Any] = field(default_factory=dict)
-    """How a folder is loaded: what the section `model` takes beside its name."""
+    """How it is made or loaded: what the section `model` takes beside its name."""
 
     @property
     def served(self) -> bool:
         """Whether it is a model behind a URL."""
         return self.source.startswith(SCHEME)
+
+    @property
+    def loader(self) -> Part:
+        """What makes or loads its model, where that is no copy. Raises: ConfigError."""
+        return part(tiny if self.source == TINY else pretrained, **self.model)
 
     @property
     def learner_settings(self) -> dict[str, Any]:
@@ -106,15 +114,21 @@ def check_source(name: str, made: Member) -> None:
     """Refuse what can be no policy. Raises: ConfigError."""
     if made.served:
         Address.of(made.source)
-    elif made.source != START:
+    elif made.source not in (START, TINY):
         check_path(made.source)
     if made.served and made.train:
         raise ConfigError(
             f"policies.{name} is served by {made.source}: nothing here can train it; give a folder"
         )
+    if made.source == TINY and not made.train:
+        raise ConfigError(
+            f"policies.{name} is made from nothing: set policies.{name}.train to true"
+        )
     if made.model and (made.served or made.source == START):
         raise ConfigError(f"policies.{name}.model says how a folder is loaded, but it has none")
-    checked_arguments(pretrained, made.model)
+    if not made.served:
+        with keyed("model"):
+            _ = made.loader  # which checks its arguments
     idle = [key for key in ("learns_from", "algorithm", "learner") if getattr(made, key)]
     if idle and not made.train:
         raise ConfigError(
@@ -126,20 +140,20 @@ def alone(run: Run) -> Run:
     """The run of a process that trains one member only: what is `main`'s elsewhere is its own.
 
     It never samples, so it needs no engine and makes no evaluation; a copy begins with the weights
-    that `main`'s trainer publishes.
+    that `main`'s trainer publishes, only a model from nothing has a warm start of its own.
     """
     member = run.policies[run.only]
     copied = member.source == START
     return replace(
         run,
         model_name=run.model_name if copied else member.source,
-        model=run.model if copied else part(pretrained, **member.model),
+        model=run.model if copied else member.loader,
         engine_name="hf",
         engine=part(hf),
         algorithm=member.record() or run.algorithm,
         learner=run.learner.but(**member.learner_settings),
         train=run.train.but(eval_every=0),
-        warm_start=None,
+        warm_start=run.warm_start if member.source == TINY else None,
     )
 
 

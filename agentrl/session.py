@@ -50,6 +50,8 @@ class Session:
             model=self.model,
             chat=self.chat,
             concurrency=self.plan.concurrency,
+            env=self.env,
+            seed=run.seed,
             checkpoint=model_path,
         )
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)

@@ -69,9 +69,10 @@ def run_training(
         resumed = None if state is None else state["step"]
         with Recorder(out, console, journal.writer, resumed) as record:
             (out / "run.yaml").write_text(yaml.safe_dump(run.resolved(), sort_keys=False))
-            trainer = partner(run)(session, record, report)
+            kind = partner(run)
             if state is None:
-                trainer.prepare()
+                kind.prepare(session, record, report)
+            trainer = kind(session, record, report)  # references are copies of the weights of now
             trainer.start(checkpoint, state)
             while trainer.ready():
                 trainer.advance()
@@ -81,15 +82,24 @@ def run_training(
 
 def warm_up(session: Session, record: Recorder, report: Report) -> None:
     """Imitate the expert, if the run says so, and measure where that leads."""
-    warm = session.run.warm_start
-    if warm is not None:
-        with report.timed("warm_start"):
-            record.begin("warm start", warm.settings["steps"])
-            precision = session.run.learner.settings["precision"]
-            warm(session.model, session.demonstrations, session.run.seed, record.step, precision)
-            session.policy.load()
-            session.ensemble.begin()
+    imitate(session, record, report)
     report.look("before", session)
+
+
+def imitate(session: Session, record: Recorder, report: Report) -> None:
+    """The warm start of the run's own model, and of all that begin with nothing."""
+    run, warm = session.run, session.run.warm_start
+    if warm is None:
+        return
+    blank = session.ensemble.blank.items()
+    models = {"": session.model, **{f" of {name}": policy.model for name, policy in blank}}
+    with report.timed("warm_start"):
+        for whose, model in models.items():
+            record.begin(f"warm start{whose}", warm.settings["steps"])
+            precision = run.learner.settings["precision"]
+            warm(model, session.demonstrations, run.seed, record.step, precision)
+        session.policy.load()
+        session.ensemble.begin()
 
 
 class Collected(NamedTuple):
@@ -121,9 +131,10 @@ class Trainer:
         """The journal's number of the first group that was played last."""
         self.checkpoint: Path | None = None
 
-    def prepare(self) -> None:
-        """What comes before the first step."""
-        warm_up(self.session, self.record, self.report)
+    @classmethod
+    def prepare(cls, session: Session, record: Recorder, report: Report) -> None:
+        """What gives a new run the weights that its training begins with."""
+        warm_up(session, record, report)
 
     def start(self, checkpoint: Path | None, state: dict[str, Any] | None) -> None:
         """Begin at step 0, or go on from a checkpoint. Raises: DataError if it is another run's."""

@@ -52,6 +52,13 @@ def finished(resumed, tmp_path):
 # ---- going on ---------------------------------------------------------------------------------
 
 
+def test_the_reference_is_what_the_warm_start_made(tmp_path):
+    run = small(tmp_path / "run", algorithm="flow_grpo", warm_start={"steps": 60})
+    trained(run)
+    first = rows(run.folder / "metrics.jsonl", "train")[0]
+    assert first["learner/kl"] < 1e-6
+
+
 def test_a_resumed_run_repeats_the_straight_one(resumed):
     straight, _, parts, *_ = resumed
     expected, found = (rows(out / "metrics.jsonl", "train") for out in (straight, parts))
