@@ -8,20 +8,22 @@ adapters of them all.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agentrl.backends.hf import HFPolicy
 from agentrl.backends.http.endpoint import Address, Endpoint
 from agentrl.backends.http.policy import HTTPPolicy
-from agentrl.backends.load import load_weights
+from agentrl.backends.load import load_weights, pretrained
 from agentrl.chat import TemplateChat
-from agentrl.env import TextEnv
 from agentrl.members import START, TINY, Member
 from agentrl.protocols import Chat, Policy
 
+Maker = Callable[..., tuple[Any, Any]]
+"""Makes a model and its tokenizer from what differs from the run's section `model`."""
 FOLDER = "policies"
 """Of a checkpoint, where each trained member has a folder of its own."""
 
@@ -36,13 +38,11 @@ class Ensemble:
         model: Any,
         chat: Chat,
         concurrency: int,
-        env: TextEnv,
-        seed: int = 0,
+        from_nothing: Maker,
         checkpoint: str | None = None,
     ) -> None:
         self.model = model
-        self.env = env
-        self.seed = seed
+        self.from_nothing = from_nothing
         self.chat = chat
         self.concurrency = concurrency
         self.policies: dict[str, Policy] = {}
@@ -96,8 +96,10 @@ class Ensemble:
         if member.source == START:
             model, chat = twin(self.model), self.chat
         else:
-            given = (self.env, self.seed) if member.source == TINY else (member.source,)
-            model, tokenizer = member.loader(*given)
+            make = (
+                self.from_nothing if member.source == TINY else partial(pretrained, member.source)
+            )
+            model, tokenizer = make(**member.model)
             chat = TemplateChat(tokenizer)
         policy = HFPolicy(model, chat, name=name, max_batch=self.concurrency)
         if member.source == START:

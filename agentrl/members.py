@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agentrl.algorithms.base import Algorithm, Part, part
+from agentrl.algorithms.base import Algorithm, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.backends.engines import hf
 from agentrl.backends.http.endpoint import SCHEME, Address
@@ -59,17 +59,12 @@ class Member:
     learner: Mapping[str, Any] = field(default_factory=dict)
     """Where it differs from the section `learner`."""
     model: Mapping[str, Any] = field(default_factory=dict)
-    """How it is made or loaded: what the section `model` takes beside its name."""
+    """How a folder is loaded, or where `tiny` differs from the run's own `model`."""
 
     @property
     def served(self) -> bool:
         """Whether it is a model behind a URL."""
         return self.source.startswith(SCHEME)
-
-    @property
-    def loader(self) -> Part:
-        """What makes or loads its model, where that is no copy. Raises: ConfigError."""
-        return part(tiny if self.source == TINY else pretrained, **self.model)
 
     @property
     def learner_settings(self) -> dict[str, Any]:
@@ -121,14 +116,11 @@ def check_source(name: str, made: Member) -> None:
             f"policies.{name} is served by {made.source}: nothing here can train it; give a folder"
         )
     if made.source == TINY and not made.train:
-        raise ConfigError(
-            f"policies.{name} is made from nothing: set policies.{name}.train to true"
-        )
+        raise ConfigError(f"policies.{name} begins with nothing: set policies.{name}.train to true")
     if made.model and (made.served or made.source == START):
         raise ConfigError(f"policies.{name}.model says how a folder is loaded, but it has none")
-    if not made.served:
-        with keyed("model"):
-            _ = made.loader  # which checks its arguments
+    with keyed("model"):
+        checked_arguments(tiny if made.source == TINY else pretrained, made.model)
     idle = [key for key in ("learns_from", "algorithm", "learner") if getattr(made, key)]
     if idle and not made.train:
         raise ConfigError(
@@ -143,11 +135,11 @@ def alone(run: Run) -> Run:
     that `main`'s trainer publishes, only a model from nothing has a warm start of its own.
     """
     member = run.policies[run.only]
-    copied = member.source == START
+    same = member.source in (START, TINY)
     return replace(
         run,
-        model_name=run.model_name if copied else member.source,
-        model=run.model if copied else member.loader,
+        model_name=run.model_name if same else member.source,
+        model=run.model.but(**member.model) if same else part(pretrained, **member.model),
         engine_name="hf",
         engine=part(hf),
         algorithm=member.record() or run.algorithm,
@@ -207,6 +199,12 @@ def check_trained(run: Run, made: Member) -> Algorithm:
         raise ConfigError(
             f"learns_from is {made.learns_from!r}: {suggestion(made.learns_from, known)}",
             "learns_from",
+        )
+    if made.source == TINY and run.model_name != TINY:
+        raise ConfigError(
+            f"source is tiny, but the run's own model is {run.model_name}: their tokens would "
+            "differ; give a folder",
+            "source",
         )
     record = made.record() or run.algorithm
     for slot, reason in record.refusals().items():

@@ -50,8 +50,7 @@ class Session:
             model=self.model,
             chat=self.chat,
             concurrency=self.plan.concurrency,
-            env=self.env,
-            seed=run.seed,
+            from_nothing=self._from_nothing,
             checkpoint=model_path,
         )
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)
@@ -89,6 +88,9 @@ class Session:
         if self.run.model_name == "tiny":
             return self.run.model(self.env, self.run.seed)  # type: ignore[no-any-return]
         return self.run.model(self.run.model_name)  # type: ignore[no-any-return]
+
+    def _from_nothing(self, **changes: Any) -> tuple[Any, Any]:
+        return self.run.model.but(**changes)(self.env, self.run.seed)  # type: ignore[no-any-return]
 
     def play(
         self,

@@ -6,6 +6,7 @@ from runs import rows, small, trained
 
 from agentrl.backends.load import pretrained
 from agentrl.config import build_run
+from agentrl.course import enrolled
 from agentrl.episodes import read_groups
 from agentrl.errors import ConfigError
 from agentrl.journal.folder import opened
@@ -137,6 +138,53 @@ def test_adapters_are_kept_and_loaded(tmp_path, tiny):
     assert not torch.equal(main, again)
 
 
+CODISTILL = {
+    "policies": {
+        "large": {
+            "source": "tiny",
+            "model": {"hidden_size": 48},
+            "train": True,
+            "learns_from": "main",
+            "algorithm": "codistill_large",
+        }
+    },
+    "algorithm": {"name": "codistill", "advantage": {"alpha": 0.1}},
+    "learner": {"lr": 0.01, "teacher": "large"},
+    "warm_start": {"steps": 60},
+}
+
+
+def test_a_large_policy_learns_from_what_the_small_one_samples(tmp_path):
+    run = small(tmp_path / "run", **CODISTILL, train={"steps": 3})
+    trained(run)
+    began, ended = (
+        weights(pretrained(str(run.folder / f"checkpoints/step-{step:06d}/policies/large"))[0])
+        for step in (0, 3)
+    )
+    assert not torch.equal(began, ended)
+    said = {t.completion.policy for g in read_groups(run.folder) for t in g.episodes[0].main.turns}
+    assert said == {"main"}
+    last = rows(run.folder / "metrics.jsonl", "train")[-1]
+    assert last["large/learner/loss"] != last["learner/loss"]
+    assert "large/gap/mean_abs" not in last
+
+
+def test_the_teacher_is_the_model_that_is_trained(tmp_path):
+    run = small(tmp_path / "run", **CODISTILL)
+    with Session(run) as session:
+        small_one, large = enrolled(session, run.algorithm.started(session.train_tasks, 0))
+        assert small_one.learner.teacher is session.ensemble.models["large"] is large.policy.model
+        assert large.learner.teacher is None
+        assert any(p.requires_grad for p in large.policy.model.parameters())
+
+
+def test_other_tokens_cannot_be_learned_from(tmp_path, tiny):
+    large = {**CODISTILL["policies"]["large"], "source": tiny.folder, "model": {}}
+    run = small(tmp_path / "run", **{**CODISTILL, "policies": {"large": large}})
+    with pytest.raises(ConfigError, match=r"policies.large has .* needs the same tokenizer"):
+        trained(run)
+
+
 @pytest.mark.parametrize(
     ("policies", "words"),
     [
@@ -147,6 +195,8 @@ def test_adapters_are_kept_and_loaded(tmp_path, tiny):
         ("start", "policies"),
         ({"sub": {"train": True}}, "policies.sub has no source"),
         ({"sub": {"source": "start", "trains": True}}, "trains"),
+        ({"sub": "tiny"}, "policies.sub begins with nothing"),
+        ({"sub": {"source": "tiny", "train": True, "model": {"hiden_size": 8}}}, "hidden_size"),
         ({"sub": {"source": "openai:http://x/v1#y", "train": True}}, "nothing here can train it"),
         ({"sub": {"source": "start", "learner": {"lr": 1}}}, "policies.sub.learner would be ign"),
         ({"sub": {"source": "start", "model": {"lora_rank": 1}}}, "how a folder is loaded"),
