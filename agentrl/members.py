@@ -61,6 +61,9 @@ class Member:
     model: Mapping[str, Any] = field(default_factory=dict)
     """How a folder is loaded, or where `tiny` differs from the run's own `model`."""
 
+    temperature: float | None = None
+    """At which it samples, also in evaluations, unless it is trained; by default as all do."""
+
     @property
     def served(self) -> bool:
         """Whether it is a model behind a URL."""
@@ -77,7 +80,7 @@ class Member:
 
     def described(self) -> str | dict[str, Any]:
         """As YAML has it: a source alone where there is nothing more to say."""
-        return asdict(self) if self.train or self.model else self.source
+        return self.source if self == Member(source=self.source) else asdict(self)
 
 
 def build_members(value: Any) -> dict[str, Member]:
@@ -119,6 +122,11 @@ def check_source(name: str, made: Member) -> None:
         raise ConfigError(f"policies.{name} begins with nothing: set policies.{name}.train to true")
     if made.model and (made.served or made.source == START):
         raise ConfigError(f"policies.{name}.model says how a folder is loaded, but it has none")
+    if made.temperature is not None and (made.train or not made.temperature >= 0):
+        raise ConfigError(
+            f"policies.{name}.temperature is {made.temperature}: give 0 or more, and none for a "
+            "trained policy, which samples at rollout.temperature"
+        )
     with keyed("model"):
         checked_arguments(tiny if made.source == TINY else pretrained, made.model)
     idle = [key for key in ("learns_from", "algorithm", "learner") if getattr(made, key)]

@@ -13,7 +13,7 @@ from agentrl.backends.http.textchat import TextChat
 from agentrl.direction import first_messages
 from agentrl.errors import EnvError
 from agentrl.protocols import Chat, Choice, Policy, Strategy
-from agentrl.rollout import Cast, Rollout
+from agentrl.rollout import Cast, Rollout, seated
 from agentrl.stage import EnvPool
 from agentrl.strategies import independent
 from agentrl.types import Group, Span, Task
@@ -62,6 +62,10 @@ class Scripted:
         self, choices: Sequence[Choice], cast: Cast, seed: object, strategy: Strategy
     ) -> list[Group]:
         return await self.rollout.groups(choices, cast, seed=seed, strategy=strategy)
+
+    def cast(self, temperature: float) -> Cast:
+        """Every policy in the role that it is named for."""
+        return seated(self.policies, temperature)
 
     def close(self) -> None:
         """End the environments' threads."""

@@ -69,15 +69,18 @@ class SeatedPolicy:
         return await self.policy.complete(context, sampling)
 
 
-def seated(policies: Mapping[str, Policy], temperature: float) -> Cast:
-    """Cast each policy in the role it is named for."""
+def seated(
+    policies: Mapping[str, Policy], temperature: float, own: Mapping[str, float] | None = None
+) -> Cast:
+    """Cast each policy in the role it is named for; some sample at a temperature of their `own`."""
+    told = dict.fromkeys(policies, temperature) | dict(own or {})
 
     @contextmanager
     def cast(stage: Stage, seed: int) -> Iterator[Mapping[str, Player]]:
         with ExitStack() as seats:
             for policy in policies.values():
                 seats.enter_context(policy.seat())
-            yield {role: SeatedPolicy(p, temperature, seed) for role, p in policies.items()}
+            yield {role: SeatedPolicy(p, told[role], seed) for role, p in policies.items()}
 
     return cast
 

@@ -69,6 +69,12 @@ class Session:
         """Who may play, by name."""
         return {"main": self.policy, **self.ensemble.policies}
 
+    def cast(self, temperature: float) -> Cast:
+        """Everybody in the role they are named for, at a temperature or at their own."""
+        told = {name: member.temperature for name, member in self.run.policies.items()}
+        own = {name: value for name, value in told.items() if value is not None}
+        return seated(self.policies, temperature, own)
+
     @cached_property
     def train_tasks(self) -> list[Task]:
         """The pool of training tasks."""
@@ -116,7 +122,7 @@ class Session:
         self, choices: Sequence[Choice], step: int, round: int = 0, strategy: Strategy = independent
     ) -> list[Group]:
         """One round of a step's groups with the policy at the training temperature."""
-        cast = seated(self.policies, self.plan.temperature)
+        cast = self.cast(self.plan.temperature)
         seed = f"{self.run.seed}/{step}/{round}"
         return self.play(choices, cast, seed, strategy=strategy, step=step)
 
@@ -135,7 +141,7 @@ class Session:
         self, tasks: Sequence[Task], *, temperature: float, attempts: int = 1
     ) -> Evaluation:
         """Success of the current policy on some tasks; temperature 0 is greedy."""
-        cast = seated(self.policies, temperature)
+        cast = self.cast(temperature)
 
         def play(tasks: Sequence[Task], attempts: int) -> list[Group]:
             choices = [Choice(task, attempts) for task in tasks]

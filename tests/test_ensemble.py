@@ -10,7 +10,9 @@ from agentrl.course import enrolled
 from agentrl.episodes import read_groups
 from agentrl.errors import ConfigError
 from agentrl.journal.folder import opened
+from agentrl.protocols import Choice
 from agentrl.session import Session
+from agentrl.types import join
 
 FLOW = {
     "agent": {
@@ -66,6 +68,17 @@ def test_a_folder_is_a_policy(finished, tmp_path):
     trained(small(tmp_path / "run", **settings))
     row = read_groups(tmp_path / "run" / "episodes.jsonl")[0].episodes[0].trajectories[1]
     assert row.turns[0].completion.policy == "frozen"
+
+
+def test_a_frozen_policy_may_be_greedy(tmp_path):
+    policies = {"frozen": {"source": "start", "temperature": 0}}
+    with Session(small(tmp_path / "run", **{**FLOW, "policies": policies})) as session:
+        groups = session.sample([Choice(session.train_tasks[0], 4)], 0)
+    cast = [episode.trajectories for episode in groups[0].episodes]
+    said = [[tuple(of[i].turns[0].completion.ids) for of in cast] for i in (0, 1)]
+    heard = [tuple(join(of[1].turns[0].context)) for of in cast]
+    assert len(set(said[0])) > 1
+    assert len(set(zip(heard, said[1], strict=True))) == len(set(heard)), "not greedy"
 
 
 TEAM = {
@@ -195,6 +208,8 @@ def test_other_tokens_cannot_be_learned_from(tmp_path, tiny):
         ("start", "policies"),
         ({"sub": {"train": True}}, "policies.sub has no source"),
         ({"sub": {"source": "start", "trains": True}}, "trains"),
+        ({"sub": {"source": "start", "temperature": -1}}, "temperature is -1"),
+        ({"sub": {"source": "start", "train": True, "temperature": 1}}, "none for a trained"),
         ({"sub": "tiny"}, "policies.sub begins with nothing"),
         ({"sub": {"source": "tiny", "train": True, "model": {"hiden_size": 8}}}, "hidden_size"),
         ({"sub": {"source": "openai:http://x/v1#y", "train": True}}, "nothing here can train it"),

@@ -134,10 +134,8 @@ def measured(
 
 
 def _cast(live: Session | Scripted, player: str, temperature: float) -> Cast:
-    from agentrl.rollout import seated
-
     if player == "policy":
-        return seated(live.policies, temperature)
+        return live.cast(temperature)
     return SCRIPTS[player](live.chat)
 
 
