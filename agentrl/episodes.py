@@ -116,21 +116,12 @@ def _spans(spans: Iterable[Span]) -> list[list[Any]]:
     return [[span.source.value, span.ids.tolist()] for span in spans]
 
 
-def read_groups(path: Path, step: int | None = None) -> list[Group]:
-    """The groups of one recorded step, the last one by default.
-
-    A run's folder is read from its journal, or where it has none from its `episodes.jsonl`.
+def read_file(path: Path, step: int | None = None) -> list[Group]:
+    """The groups of one step of an `episodes.jsonl`, the last one by default.
 
     Raises:
         DataError: no such file, a torn or foreign line, or a step that was not recorded.
     """
-    if path.is_dir():
-        from agentrl.journal import folder  # which reads and writes through this module
-
-        recorded = folder.read_step(path, step)
-        if recorded is not None:
-            return recorded
-        path = path / "episodes.jsonl"
     rows = read_rows(path)
     steps = sorted({row["step"] for row in rows})
     if not steps:

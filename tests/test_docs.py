@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from agentrl.algorithms import corpo
 from agentrl.cli.main import app
-from agentrl.episodes import read_groups
+from agentrl.journal.folder import read_groups
 from agentrl.types import ToolCall
 
 ROOT = Path(__file__).parent.parent

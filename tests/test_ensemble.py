@@ -7,9 +7,8 @@ from runs import rows, small, trained
 from agentrl.backends.load import pretrained
 from agentrl.config import build_run
 from agentrl.course import enrolled
-from agentrl.episodes import read_groups
 from agentrl.errors import ConfigError
-from agentrl.journal.folder import opened
+from agentrl.journal.folder import opened, read_groups
 from agentrl.protocols import Choice
 from agentrl.session import Session
 from agentrl.types import join

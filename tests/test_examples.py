@@ -9,7 +9,7 @@ import pytest
 from runs import rows, trained
 
 from agentrl.config import build_run
-from agentrl.episodes import read_groups
+from agentrl.journal.folder import read_groups
 from agentrl.types import Parent
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

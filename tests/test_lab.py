@@ -28,7 +28,8 @@ from agentrl.backends.tiny import word_tokenizer
 from agentrl.chat import TemplateChat
 from agentrl.cli.lab import caller, turns_of
 from agentrl.env import make
-from agentrl.episodes import episode_record, read_groups
+from agentrl.episodes import episode_record
+from agentrl.journal.folder import read_groups
 from agentrl.lab import cosines, derivative, examine
 from agentrl.table import build_table
 from agentrl.types import Parent, Trajectory

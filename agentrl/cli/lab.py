@@ -21,7 +21,7 @@ def lab(
     episodes: str, names: Sequence[str], *, step: int | None, model: str, shown: int, json: bool
 ) -> None:
     """Examine a step of a run's folder (or of an `episodes.jsonl`) under each algorithm."""
-    from agentrl.episodes import read_groups
+    from agentrl.journal.folder import read_groups
     from agentrl.lab import cosines, examine
     from agentrl.table import build_table
 

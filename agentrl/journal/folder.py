@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from agentrl.episodes import choose, episode_record
+from agentrl.episodes import choose, episode_record, read_file
 from agentrl.errors import DataError, boundary
 from agentrl.journal.database import Journal
 from agentrl.journal.place import FILE, Place
@@ -77,18 +77,23 @@ def opened(folder: Path) -> Iterator[tuple[Journal, str] | None]:
         yield None if run is None else (journal, run)
 
 
-def read_step(folder: Path, step: int | None) -> list[Group] | None:
-    """The groups of a step, by default the last; None if the run has no journal.
+def read_groups(path: Path, step: int | None = None) -> list[Group]:
+    """The groups of one recorded step of a run, the last one by default.
+
+    A run's folder is read from its journal, or where it has none from its `episodes.jsonl`, which
+    may be given itself.
 
     Raises:
-        DataError: the journal cannot be read, or does not hold the step.
+        DataError: nothing that can be read, or a step that was not recorded.
     """
-    with opened(folder) as found:
-        if found is None:
-            return None
-        journal, run = found
-        steps = journal.steps(run)
-        return journal.groups(run, choose(journal.name, steps, step)) if steps else None
+    if not path.is_dir():
+        return read_file(path, step)
+    with opened(path) as found:
+        if found is not None:
+            journal, run = found
+            if steps := journal.steps(run):
+                return journal.groups(run, choose(journal.name, steps, step))
+    return read_file(path / "episodes.jsonl", step)
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

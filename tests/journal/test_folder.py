@@ -9,10 +9,10 @@ from arbitrary import same
 from builders import mixed_groups
 from runs import cli, rows
 
-from agentrl.episodes import episode_record, read_groups
+from agentrl.episodes import episode_record
 from agentrl.errors import DataError
 from agentrl.journal import Journal
-from agentrl.journal.folder import export, opened, reachable, start
+from agentrl.journal.folder import export, opened, reachable, read_groups, start
 from agentrl.journal.place import Place
 
 HERE = Place()
