@@ -57,6 +57,8 @@ class Partner(Trainer):
     def start(self, checkpoint: Path | None, state: dict[str, Any] | None) -> None:
         """As every trainer, then say where the weights of now are.
 
+        What a kill undid was sampled from, so a version's number is never used again.
+
         Raises:
             DataError: another run has used the channel.
         """
@@ -68,6 +70,9 @@ class Partner(Trainer):
                 "out or exchange.channel"
             )
         super().start(checkpoint, state)
+        last = self.exchange.last_version(self.name)
+        if state is not None and last is not None:
+            self.student.policy.load(version=last + 1)
         self.publish(self.step - 1)
 
     def publish(self, step: int, version: int | None = None) -> None:
@@ -95,6 +100,8 @@ class Leader(Partner):
         }
         """Who is trained elsewhere -> on whose tokens."""
         self.held: dict[str, Published] = {}
+        self.refused = ""
+        """Why weights could not be loaded when it was tried last."""
 
     def advance(self) -> None:
         """A step; its weights are published behind the checkpoint that may hold them."""
@@ -126,16 +133,15 @@ class Leader(Partner):
         policy = self.session.ensemble.trained[name]
         try:
             load_weights(policy.model, found.location)
-        except PolicyError:  # deleted meanwhile: a newer one is there, or will be
+        except PolicyError as error:  # deleted meanwhile: a newer one is there, or will be
+            self.refused = str(error)
             return False
         policy.load(version=found.version)
         self.held[name] = found
         return True
 
     def _missing(self, name: str) -> str:
-        found = self.exchange.newest(name)
-        place = "nowhere" if found is None else found.location
-        return f"the newest weights of {name!r}, at {place}, cannot be loaded"
+        return f"the newest weights of {name!r}: {self.refused}"
 
     def conclude(self) -> None:
         """Say that all was played, wait until the others are done, and evaluate."""

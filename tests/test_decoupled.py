@@ -1,6 +1,7 @@
 """Decoupled trainers: `--only main` and `--only sub` meet in the journal and nowhere else."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from agentrl.backends.load import pretrained
 from agentrl.checkpoint import checkpoints
 from agentrl.errors import ConfigError, DataError
 from agentrl.journal import Journal
-from agentrl.journal.exchange_tables import acknowledgements, offers
+from agentrl.journal.exchange_tables import acknowledgements, offers, policies
 from agentrl.journal.folder import opened
 
 
@@ -92,6 +93,18 @@ def test_a_run_of_both_can_be_gone_on_with(context, tmp_path):
         trained(team(tmp_path / "run", "main", **steps))
     longer = together(context, tmp_path / "run", **steps)
     assert longer[1]["exchange"]["trained"] == longer[1]["exchange"]["offered"] == 8
+
+
+def test_a_versions_number_is_never_used_again(context, tmp_path):
+    """What a kill undid was sampled from: other weights must not have its number."""
+    together(context, tmp_path / "run", train={"steps": 4, "checkpoint_every": 2})
+    for only in ("main", "sub"):
+        shutil.rmtree(checkpoints(tmp_path / "run" / only)[-1])  # as if killed before it
+    together(context, tmp_path / "run", train={"steps": 4, "checkpoint_every": 2})
+    url = f"sqlite:///{tmp_path}/run/journal.sqlite"
+    with Journal.open(url) as journal, journal.reading() as connection:
+        told = connection.execute(select(policies.c.name, policies.c.version)).all()
+    assert len(told) == len(set(told))
 
 
 def test_a_channel_that_another_run_used_is_refused(context, tmp_path):

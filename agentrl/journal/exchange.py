@@ -225,6 +225,12 @@ class Exchange:
         with self.journal.reading() as connection:
             return newest(connection, self.channel, name, step=-1)
 
+    def last_version(self, name: str) -> int | None:
+        """The highest version that was ever published of a policy, whether it survives or not."""
+        own = and_(policies.c.channel == self.channel, policies.c.name == name)
+        with self.journal.reading() as connection:
+            return connection.scalar(select(func.max(policies.c.version)).where(own))
+
     def waiting(self, topic: str) -> int:
         """How many surviving offers nobody has acknowledged."""
         with self.journal.reading() as connection:
