@@ -79,12 +79,13 @@ class Attribution:
 
 
 def credit_metrics(table: Table) -> dict[str, float]:
-    """Every agent's mean absolute advantage over its rows, and its turns that have rows."""
+    """Every agent's mean absolute advantage over its rows, and its turns and invocations there."""
     metrics: dict[str, float] = {}
     for code, agent in enumerate(table.names["agent"]):
         own = table.agent == code
         if not bool(own.any()):  # it said nothing
             continue
         metrics[f"credit/{agent}/advantage"] = float(table.advantage[own].abs().mean())
-        metrics[f"credit/{agent}/turns"] = float(int((table.turn[own].bincount() > 0).sum()))
+        metrics[f"credit/{agent}/turns"] = float(len(set(table.turn[own].tolist())))
+        metrics[f"credit/{agent}/invocations"] = float(len(set(table.trajectory[own].tolist())))
     return metrics

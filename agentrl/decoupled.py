@@ -76,11 +76,18 @@ class Partner(Trainer):
         self.publish(self.step - 1)
 
     def publish(self, step: int, version: int | None = None) -> None:
-        """Write the weights down and say where; `step` made them. Nothing if they are not new."""
+        """Write the weights down and say where; `step` made them. Nothing if they are not new.
+
+        What training began with (step -1) is in the first checkpoint, which stays.
+        """
         version = self.student.policy.version if version is None else version
         if version == self.published:
             return
-        place = shelved(self.session, f"{self.record.writer.life}-{version}", self.partnership.keep)
+        if step < 0 and self.checkpoint is not None:
+            place = self.checkpoint.resolve()
+        else:
+            name = f"{self.record.writer.life}-{version}"
+            place = shelved(self.session, name, self.partnership.keep)
         self.exchange.publish(self.name, step, version, str(place))
         self.published = version
 

@@ -124,7 +124,9 @@ def test_metrics_tell_agents_apart():
     assert credit_metrics(table) == {
         "credit/main/advantage": 2.0,
         "credit/main/turns": 4.0,
+        "credit/main/invocations": 2.0,
         "credit/helper/advantage": 0.5,
         "credit/helper/turns": 4.0,
+        "credit/helper/invocations": 2.0,
     }
     assert credit_metrics(build_table([])) == {}

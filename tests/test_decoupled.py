@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import time
 
 import pytest
 import torch
 from builders import weights
-from partners import TEAM, processes, team, together
+from partners import BOTH, TEAM, go_on, processes, team, together
 from runs import cli, one_line, rows, small, trained
 from sqlalchemy import select
 
@@ -105,6 +106,19 @@ def test_a_versions_number_is_never_used_again(context, tmp_path):
     with Journal.open(url) as journal, journal.reading() as connection:
         told = connection.execute(select(policies.c.name, policies.c.version)).all()
     assert len(told) == len(set(told))
+
+
+def test_a_late_trainer_begins_where_main_began(context, tmp_path):
+    out = tmp_path / "run"
+    ahead = {"exchange": {"bound": 100, "keep": 1}, "train": {"steps": 6}}
+    main = context.Process(target=go_on, args=(out, "main", ahead))
+    main.start()
+    while not (told := out / "main" / "metrics.jsonl").exists() or len(rows(told, "train")) < 6:
+        time.sleep(0.05)
+    sub = trained(team(out, "sub", **ahead))
+    main.join(60)
+    assert (main.exitcode, sub["exchange"]["trained"], sub["exchange"]["exact"]) == (0, 12, True)
+    assert torch.equal(*(model_of(out / name / "checkpoints/step-000000") for name in BOTH))
 
 
 def test_a_channel_that_another_run_used_is_refused(context, tmp_path):
