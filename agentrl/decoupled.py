@@ -15,9 +15,9 @@ ratios to whoever sampled it; what is older than `exchange.max_lag` is not train
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from rich.console import Console
 
 from agentrl.backends.load import load_weights
 from agentrl.config import Run
+from agentrl.ensemble import write_model
 from agentrl.errors import DataError, PolicyError
 from agentrl.journal.exchange import Exchange, Taken, Terms
 from agentrl.journal.standing import Published
@@ -157,6 +158,8 @@ class Leader(Partner):
         for name in self.followers:  # with nothing more to add, room is there when none wait
             await_room(self.exchange, name, 0, adding=0, patience=self.patience())
         self.refresh()
+        if self.checkpoint is not None:  # whose weights of the others are a little older
+            self.session.ensemble.save(self.checkpoint)
         super().conclude()
 
 
@@ -200,7 +203,8 @@ class Follower(Partner):
     def collect(self) -> Collected:
         """The groups that were taken, recorded as this run's too."""
         played = self.exchange.groups(self.taken.offers)
-        self.record.groups(self.step, played)
+        own = [replace(group, step=self.step) for group in played]  # this run counts its own steps
+        self.record.groups(self.step, own)
         return Collected(played, *self.courses[0].prepared(played))
 
     def learn(self, found: Collected) -> Metrics:
@@ -262,16 +266,11 @@ def patience_of(run: Run, **rest: Any) -> Patience:
 def shelved(session: Session, name: str, keep: int) -> Path:
     """The weights of now in a folder of that name; the oldest folders beside it are deleted."""
     shelf = session.run.folder.resolve() / "published"
-    final, draft = shelf / name, shelf / f".writing-{name}"
-    shutil.rmtree(draft, ignore_errors=True)
-    session.model.save_pretrained(draft)
-    session.tokenizer.save_pretrained(draft)
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(draft, final)
+    write_model(session.model, session.tokenizer, shelf / name)
     made = sorted(shelf.glob("[0-9]*"), key=lambda path: path.stat().st_mtime_ns)
     for old in made[:-keep]:
         shutil.rmtree(old)
-    return final
+    return shelf / name
 
 
 def partner(run: Run) -> type[Trainer]:

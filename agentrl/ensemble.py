@@ -8,6 +8,8 @@ adapters of them all.
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -85,10 +87,9 @@ class Ensemble:
         return {name: policy.model for name, policy in here.items()}
 
     def save(self, folder: Path) -> None:
-        """Write the trained ones below a checkpoint's folder."""
+        """Write the trained ones below a checkpoint's folder, each all or nothing."""
         for name, policy in self.trained.items():
-            policy.model.save_pretrained(folder / FOLDER / name)
-            policy.chat.tokenizer.save_pretrained(folder / FOLDER / name)  # type: ignore[attr-defined]
+            write_model(policy.model, policy.chat.tokenizer, folder / FOLDER / name)  # type: ignore[attr-defined]
 
     def _made(self, name: str, member: Member, checkpoint: str | None) -> Policy:
         if member.served:
@@ -114,6 +115,16 @@ class Ensemble:
         if saved is not None:
             load_weights(model, str(saved))
         return policy
+
+
+def write_model(model: Any, tokenizer: Any, folder: Path) -> None:
+    """A `save_pretrained` folder, through a temporary one beside it."""
+    draft = folder.with_name(f".writing-{folder.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    model.save_pretrained(draft)
+    tokenizer.save_pretrained(draft)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(draft, folder)
 
 
 def twin(model: Any) -> Any:

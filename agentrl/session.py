@@ -15,7 +15,9 @@ from agentrl.agents.chat import Limits
 from agentrl.backends.scripted import expert
 from agentrl.config import Run, Schedule
 from agentrl.ensemble import Ensemble
+from agentrl.errors import ConfigError
 from agentrl.evaluate import Evaluation, evaluate
+from agentrl.members import MAIN
 from agentrl.protocols import Chat, Choice, Policy, Strategy, TrainedPolicy
 from agentrl.rollout import Cast, Plan, Rollout, seated
 from agentrl.stage import EnvPool
@@ -70,7 +72,17 @@ class Session:
         return {"main": self.policy, **self.ensemble.policies}
 
     def cast(self, temperature: float) -> Cast:
-        """Everybody in the role they are named for, at a temperature or at their own."""
+        """Everybody in the role they are named for, at a temperature or at their own.
+
+        Raises:
+            ConfigError: this is the run of a process that trains one of them and plays nothing.
+        """
+        if self.run.follows:
+            raise ConfigError(
+                f"this run trains {self.run.only!r} alone and plays nothing: take the folder "
+                f"{MAIN!r} beside it, which has all policies",
+                "only",
+            )
         told = {name: member.temperature for name, member in self.run.policies.items()}
         own = {name: value for name, value in told.items() if value is not None}
         return seated(self.policies, temperature, own)

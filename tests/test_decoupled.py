@@ -54,8 +54,8 @@ def test_each_trains_its_own_policy(met):
 
 def test_main_samples_from_what_sub_published(met):
     out, _, sub = met
-    shelf = max((out / "sub" / "published").glob("[0-9]*"), key=lambda p: int(p.name.split("-")[1]))
-    assert torch.equal(model_of(shelf), model_of(sub["checkpoint"]))
+    held = checkpoints(out / "main")[-1] / "policies" / "sub"
+    assert torch.equal(model_of(held), model_of(sub["checkpoint"]))
     with opened(out / "main") as (journal, run):
         cast = [e.trajectories for g in journal.groups(run) for e in g.episodes]
     said = [turn.completion for of in cast for trajectory in of for turn in trajectory.turns]
@@ -85,6 +85,14 @@ def test_the_verb_shows_the_exchange(met):
     code, told, _ = cli("journal", out / "main", "--json")
     assert code == 0
     assert "sub" in json.dumps(json.loads(told)[0]["exchanges"])
+
+
+def test_who_plays_nothing_is_not_evaluated(met):
+    out, *_ = met
+    code, _, told = cli("eval", out / "sub")
+    assert code != 0
+    assert "trains 'sub' alone and plays nothing: take the folder 'main'" in one_line(told)
+    assert cli("eval", out / "main", "--tasks", "2")[0] == 0
 
 
 def test_a_run_of_both_can_be_gone_on_with(context, tmp_path):
@@ -119,6 +127,17 @@ def test_a_late_trainer_begins_where_main_began(context, tmp_path):
     main.join(60)
     assert (main.exitcode, sub["exchange"]["trained"], sub["exchange"]["exact"]) == (0, 12, True)
     assert torch.equal(*(model_of(out / name / "checkpoints/step-000000") for name in BOTH))
+
+
+def test_the_trainers_steps_need_not_be_the_same(context, tmp_path):
+    """A player that begins again repeats its steps; the other one is further by then."""
+    out = tmp_path / "run"
+    together(context, out, train={"steps": 2})
+    shutil.rmtree(out / "main" / "checkpoints" / "step-000002")
+    _, sub = together(context, out, train={"steps": 3})
+    told = sub["exchange"]
+    assert (told["offered"], told["trained"], told["taken_back"]) == (6, 6, 4)
+    assert sub["steps"] == 5
 
 
 def test_a_channel_that_another_run_used_is_refused(context, tmp_path):
