@@ -94,10 +94,11 @@ def enrolled(session: Session, algorithm: Algorithm) -> list[Student]:
     trained = {} if run.only else session.ensemble.trained
     settings = run.learner.settings
     horizon = session.schedule.steps * settings["epochs"] * settings["minibatches"]
-    given = (horizon, session.plan.temperature, session.ensemble.models)
+    models = {run.only or MAIN: session.model, **session.ensemble.models}
+    given = (horizon, session.plan.temperature, models)
 
     def student(name: str, policy: Any, learner: Any, record: Algorithm, source: str) -> Student:
-        made = learner(policy.model, record, *given)
+        made = learner(models[name], record, *given)
         made.decode, made.alarm.run = session.token_text, str(run.folder)
         others = frozenset(run.policies) - {name}
         return Student(name=name, policy=policy, learner=made, learns_from=source, others=others)

@@ -59,7 +59,7 @@ class Student:
     def credited(self, table: Table, groups: Sequence[Group]) -> Table:
         """A whole step's table with its algorithm's credit."""
         if self.algorithm.advantage.needs:
-            table = self.learner.annotate(table)
+            table = self.learner.annotate(self._corrected(table))
         credited: Table = self.algorithm.credit(table, groups)
         return credited
 

@@ -226,10 +226,10 @@ def test_a_run_learns_without_touching_the_weights():
         trainer = Trainer(session, Silent(), Silent())
         before, rates = weights(session.model), []
         for trainer.step in range(2):
-            groups, refused = trainer.collect()
-            assert not refused
-            assert "learner/loss" not in trainer.learn(groups)
-            rates.append(success(groups))
+            found = trainer.collect()
+            assert not found.refused
+            assert "learner/loss" not in trainer.learn(found)
+            rates.append(success(found.kept))
         assert rates[0] < 0.9 < rates[1] == 1
         assert weights(session.model).equal(before)
 

@@ -72,9 +72,9 @@ def learned(folder, algorithm, seed):
         trainer = Trainer(session, Silent(), Silent())
         recent = []
         for trainer.step in range(STEPS):
-            groups, _ = trainer.collect()
-            trainer.learn(groups)
-            recent = [*recent[-2:], right(groups)]
+            found = trainer.collect()
+            trainer.learn(found)
+            recent = [*recent[-2:], right(found.kept)]
             if len(recent) == 3 and min(recent) > 0.9:
                 break
         return success(session)

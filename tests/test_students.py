@@ -126,6 +126,13 @@ def test_a_student_of_another_has_ratios_to_it(tiny):
     assert "gap/mean_abs" not in lesson.metrics, "another's log-probs are no gap of the engine"
 
 
+def test_ratios_are_to_the_sampler_where_columns_are_made_before_credit(tiny):
+    record = algorithm("gtpo").but(penalty=None)
+    large = student(tiny, "large", record=record, source="main", minibatches=2)
+    table = table_for(large, teams())
+    assert torch.equal(table.old, table.behaviour)
+
+
 def test_older_weights_rows_have_ratios_to_those(tiny):
     """A row of an older version is corrected exactly as off-policy data is."""
     groups, made = teams(), []
