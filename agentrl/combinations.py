@@ -5,11 +5,13 @@ Checked once a configuration is read and before anything is loaded, so that hour
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentrl.env import TextEnv
 from agentrl.errors import ConfigError
-from agentrl.members import check_members, check_teacher
+from agentrl.members import alone, check_members
+from agentrl.slots import keyed
 
 if TYPE_CHECKING:
     from agentrl.config import Run
@@ -68,6 +70,10 @@ def check_combinations(run: Run) -> None:
         raise ConfigError(f"algorithm.{slot}: {reason}", f"algorithm.{slot}")
     _check_read(run)
     check_members(run)
+    for name, member in run.policies.items():
+        if member.train:  # by the rules of a run that trains it alone
+            with keyed(f"policies.{name}"):
+                check_combinations(replace(alone(run, name), policies={}, only=""))
 
 
 def _check_read(run: Run) -> None:
@@ -84,7 +90,13 @@ def _check_read(run: Run) -> None:
             "algorithm.reference moves a reference model that no part reads: set it to null",
             "algorithm.reference",
         )
-    check_teacher(algorithm, run.learner.settings["teacher"])
+    teacher = run.learner.settings["teacher"]
+    if bool(teacher) != ("teacher" in algorithm.needs):
+        raise ConfigError(
+            f"learner.teacher is {teacher!r}, but the algorithm "
+            + ("reads no teacher: leave it empty" if teacher else "needs one: a folder or policy"),
+            "learner.teacher",
+        )
 
 
 def _at(tree: Any, key: str) -> Any:

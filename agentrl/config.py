@@ -202,7 +202,7 @@ def build_run(tree: Mapping[str, Any]) -> Run:
         **{name: _scalar(name, tree[name]) for name in SCALARS if name in tree},
     )
     check_combinations(run)
-    return alone(run) if run.follows else run
+    return alone(run, run.only) if run.follows else run
 
 
 def _env(value: Any) -> tuple[str, Part]:

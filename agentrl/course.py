@@ -16,6 +16,7 @@ import torch
 
 from agentrl.algorithms.base import Algorithm
 from agentrl.attribution import credit_metrics
+from agentrl.backends.load import check_path
 from agentrl.errors import ConfigError
 from agentrl.learner import Metrics
 from agentrl.members import MAIN
@@ -56,7 +57,7 @@ class Course:
         table = self.students[0].credited(build_table(groups), groups)
         self._check_heard(table)
         samples, trajectories = table.count("sample"), max(1, table.count("trajectory"))
-        metrics = {**credit_metrics(table), "train/forks": max(0, samples / trajectories - 1)}
+        metrics = self.students[0].named({"train/forks": max(0, samples / trajectories - 1)})
         own, weight = torch.zeros(len(table), dtype=torch.bool), torch.zeros(len(table))
         for student in self.students:
             lesson = student.learn(table)
@@ -64,7 +65,9 @@ class Course:
             if student.own:
                 own |= student.rows(table)
                 weight += lesson.weight
-        record(some_rows(table, own), groups, weight[own])
+        taught = some_rows(table, own)
+        metrics |= credit_metrics(taught)
+        record(taught, groups, weight[own])
         return metrics
 
     def _check_heard(self, table: Table) -> None:
@@ -110,12 +113,28 @@ def enrolled(session: Session, algorithm: Algorithm) -> list[Student]:
     students = [student(MAIN, session.policy, run.learner, algorithm, MAIN)]
     for name, policy in trained.items():
         member = run.policies[name]
-        if member.learns_from not in ("", name) or run.learner.settings["teacher"] == name:
-            check_vocabulary(name, policy.chat, session.chat)
         record, own = member.record(), run.learner.but(**member.learner_settings)
         taught = algorithm if record is None else record.started()
         students.append(student(name, policy, own, taught, member.learns_from or name))
     return students
+
+
+def check_students(session: Session) -> None:
+    """What can only be seen once models are loaded, before hours are spent. Raises: ConfigError."""
+    run, trained = session.run, {} if session.run.only else session.ensemble.trained
+    known = {MAIN, *session.ensemble.models} if not run.follows else set()
+    learners = {MAIN: run.learner} | {
+        name: run.learner.but(**run.policies[name].learner_settings) for name in trained
+    }
+    for name, learner in learners.items():
+        teacher = learner.settings["teacher"]
+        if teacher and teacher not in known - {name}:
+            check_path(teacher)
+        if teacher in session.ensemble.policies:
+            check_vocabulary(teacher, session.ensemble.policies[teacher].chat, session.chat)
+    for name, policy in trained.items():
+        if run.policies[name].learns_from not in ("", name):
+            check_vocabulary(name, policy.chat, session.chat)
 
 
 def check_vocabulary(name: str, own: Any, main: Any) -> None:

@@ -55,21 +55,17 @@ class Partner(Trainer):
         self.published = -1
         """The version that was published last."""
 
+    @classmethod
+    def prepare(cls, session: Session, record: Recorder, report: Report) -> None:
+        """As every trainer, in a channel that nobody has used. Raises: DataError."""
+        check_channel(session.run, exchange_of(session.run, record))
+        super().prepare(session, record, report)
+
     def start(self, checkpoint: Path | None, state: dict[str, Any] | None) -> None:
         """As every trainer, then say where the weights of now are.
 
         What a kill undid was sampled from, so a version's number is never used again.
-
-        Raises:
-            DataError: another run has used the channel.
         """
-        known = self.exchange.newest(self.name)
-        if known is not None and known.run != self.record.writer.run:
-            raise DataError(
-                f"the channel {self.exchange.channel!r} holds the policy {self.name!r} of another "
-                f"run, {known.run}: go on with that one (--resume in its folder), or give another "
-                "out or exchange.channel"
-            )
         super().start(checkpoint, state)
         last = self.exchange.last_version(self.name)
         if state is not None and last is not None:
@@ -173,18 +169,20 @@ class Follower(Partner):
     @classmethod
     def prepare(cls, session: Session, record: Recorder, report: Report) -> None:
         """A copy begins with the weights that `main` began with, another one with its own."""
-        run = session.run
+        run, exchange = session.run, exchange_of(session.run, record)
+        check_channel(run, exchange)
         if run.policies[run.only].source != START:
             imitate(session, record, report)
             return
-        exchange, first = exchange_of(run, record), None
+        first = None
 
         def begun() -> bool:
             nonlocal first
             first = exchange.beginning(MAIN)
             return first is not None
 
-        wait(begun, patience_of(run), lambda: f"no trainer of {MAIN!r} has begun")
+        where = f"in the channel {exchange.channel!r} of {exchange.journal.name}"
+        wait(begun, patience_of(run), lambda: f"no trainer of {MAIN!r} has begun {where}")
         if first is not None:
             load_weights(session.model, first.location)
             session.policy.load(version=0)
@@ -209,11 +207,10 @@ class Follower(Partner):
 
     def learn(self, found: Collected) -> Metrics:
         """A step; it is published and acknowledged before the checkpoint that may hold it."""
-        before = self.student.policy.version
+        lags = self.exchange.lags(self.taken.offers)
         metrics = super().learn(found)
         self.publish(self.step)
         self.exchange.acknowledge(self.step, self.taken.offers)
-        lags = [abs(before - offer.version) for offer in self.taken.offers]
         return metrics | {
             "exchange/groups": float(len(lags)),
             "exchange/refused": float(self.taken.refused),
@@ -254,7 +251,17 @@ class Follower(Partner):
 def exchange_of(run: Run, record: Recorder) -> Exchange:
     """Where a run's process meets the others."""
     told: Partnership = run.exchange()
-    return Exchange(record.writer, told.channel or run.out)
+    return Exchange(record.writer, told.channel or str(Path(run.out)))
+
+
+def check_channel(run: Run, exchange: Exchange) -> None:
+    """See that no other run's records are there. Raises: DataError."""
+    known = exchange.newest(run.only)
+    if known is not None:
+        raise DataError(
+            f"the channel {exchange.channel!r} holds the policy {run.only!r} of another run, "
+            f"{known.run}: go on with that one (--resume), or give another out or exchange.channel"
+        )
 
 
 def patience_of(run: Run, **rest: Any) -> Patience:

@@ -21,6 +21,7 @@ A policy is trained on the rows that it sampled, and on no others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,10 @@ def build_members(value: Any) -> dict[str, Member]:
 
 def member(name: str, told: Any) -> Member:
     """One entry of the section. Raises: ConfigError."""
+    if not re.fullmatch(r"\w[\w-]*", name):
+        raise ConfigError(
+            f"policies has the name {name!r}: give letters, digits, '_' and '-'; it names folders"
+        )
     if name == MAIN:
         raise ConfigError("policies.main is the run's own policy: give the other another name")
     if not told or not isinstance(told, (str, Mapping)):
@@ -136,13 +141,13 @@ def check_source(name: str, made: Member) -> None:
         )
 
 
-def alone(run: Run) -> Run:
+def alone(run: Run, name: str) -> Run:
     """The run of a process that trains one member only: what is `main`'s elsewhere is its own.
 
     It never samples, so it needs no engine and makes no evaluation; a copy begins with the weights
     that `main`'s trainer publishes, only a model from nothing has a warm start of its own.
     """
-    member = run.policies[run.only]
+    member = run.policies[name]
     same = member.source in (START, TINY)
     return replace(
         run,
@@ -201,7 +206,7 @@ def check_only(run: Run, trained: list[str]) -> None:
 
 def check_trained(run: Run, made: Member) -> Algorithm:
     """The algorithm that a trained member runs under. Raises: ConfigError."""
-    settings = run.learner.but(**made.learner_settings).settings
+    learner = run.learner.but(**made.learner_settings).settings
     known = [MAIN, *run.policies]
     if made.learns_from and made.learns_from not in known:
         raise ConfigError(
@@ -214,9 +219,13 @@ def check_trained(run: Run, made: Member) -> Algorithm:
             "differ; give a folder",
             "source",
         )
+    if learner["precision"] != run.learner.settings["precision"] and not run.only:
+        raise ConfigError(
+            f"learner.precision is {learner['precision']}, the run's another: a process has one, "
+            "so train it alone (--only)",
+            "learner.precision",
+        )
     record = made.record() or run.algorithm
-    for slot, reason in record.refusals().items():
-        raise ConfigError(f"algorithm.{slot}: {reason}", f"algorithm.{slot}")
     for slot in ("sampler", "strategy"):
         if record.parts[slot].name not in (GRPO.parts[slot].name, run.algorithm.parts[slot].name):
             raise ConfigError(
@@ -224,15 +233,4 @@ def check_trained(run: Run, made: Member) -> Algorithm:
                 "chooses and plays the tasks: set it there",
                 f"algorithm.{slot}",
             )
-    check_teacher(record, settings["teacher"])
     return record
-
-
-def check_teacher(record: Algorithm, teacher: str) -> None:
-    """A teacher that nobody reads, or a missing one. Raises: ConfigError."""
-    if bool(teacher) != ("teacher" in record.needs):
-        raise ConfigError(
-            f"learner.teacher is {teacher!r}, but the algorithm "
-            + ("reads no teacher: leave it empty" if teacher else "needs one: a folder or policy"),
-            "learner.teacher",
-        )

@@ -18,7 +18,7 @@ class Partnership:
     bound: int = 0
     """Groups that may wait for a trainer before `main`'s waits for it; 0 is two steps of them."""
     max_lag: int = 8
-    """Versions between the newest weights and those that sampled; older groups are not trained."""
+    """Steps between the newest weights and those that sampled; older groups are not trained."""
     keep: int = 4
     """Published versions that stay on disk: the others load them from there."""
     lease_seconds: float = 900.0

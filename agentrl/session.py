@@ -47,14 +47,16 @@ class Session:
         self.policy: TrainedPolicy = run.engine(
             self.model, self.tokenizer, self.chat, self.plan.concurrency
         )
-        self.ensemble = Ensemble(
-            {} if run.follows else run.policies,
-            model=self.model,
-            chat=self.chat,
-            concurrency=self.plan.concurrency,
-            from_nothing=self._from_nothing,
-            checkpoint=model_path,
-        )
+        with torch.random.fork_rng():
+            torch.manual_seed(run.seed + 1)  # others' new adapters are others
+            self.ensemble = Ensemble(
+                {} if run.follows else run.policies,
+                model=self.model,
+                chat=self.chat,
+                concurrency=self.plan.concurrency,
+                from_nothing=self._from_nothing,
+                checkpoint=model_path,
+            )
         self.pool = EnvPool(run.make_env, self.plan.deadline_seconds)
         limits: Limits = run.limits()
         # a model's positions may end before the run's limit does

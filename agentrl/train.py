@@ -18,7 +18,7 @@ from rich.console import Console
 from agentrl.algorithms.base import Algorithm
 from agentrl.checkpoint import checkpoints, load_state, save_checkpoint, set_aside, writable
 from agentrl.config import Run
-from agentrl.course import courses
+from agentrl.course import check_students, courses
 from agentrl.errors import DataError, boundary
 from agentrl.journal import folder
 from agentrl.learner import Metrics
@@ -70,6 +70,7 @@ def run_training(
         with Recorder(out, console, journal.writer, resumed) as record:
             (out / "run.yaml").write_text(yaml.safe_dump(run.resolved(), sort_keys=False))
             kind = partner(run)
+            check_students(session)
             if state is None:
                 kind.prepare(session, record, report)
             trainer = kind(session, record, report)  # references are copies of the weights of now

@@ -28,7 +28,8 @@ def read_tree(source: str | Path, overrides: Sequence[str] = ()) -> tuple[Tree, 
     path, text = read_config(source)
     tree, places = parse_yaml(text, path)
     if is_run(Path(source)):
-        tree["out"] = str(source)  # wherever it was when it was written
+        folder = Path(source)  # wherever it was when it was written
+        tree["out"] = str(folder.parent if tree.get("only") else folder)
     for override in overrides:
         apply_override(tree, places, override)
     return tree, places, path

@@ -190,6 +190,23 @@ def test_the_teacher_is_the_model_that_is_trained(tmp_path):
         assert any(p.requires_grad for p in large.policy.model.parameters())
 
 
+def test_a_teacher_that_is_nowhere_is_found_before_the_warm_start(tmp_path):
+    settings = {**CODISTILL, "learner": {"teacher": "./no"}}
+    with pytest.raises(ConfigError, match=r"there is no model at '\./no'"):
+        trained(small(tmp_path / "run", **settings))
+    assert not rows(tmp_path / "run" / "metrics.jsonl")
+
+
+def test_new_adapters_of_others_follow_from_the_seed(tmp_path, tiny):
+    sub = {"source": tiny.folder, "train": True, "model": {"lora_rank": 2}}
+    run = small(tmp_path / "run", **{**TEAM, "policies": {"sub": sub}})
+    made = []
+    for _ in range(2):
+        with Session(run) as session:
+            made.append(weights(session.ensemble.models["sub"]))
+    assert torch.equal(*made)
+
+
 def test_other_tokens_cannot_be_learned_from(tmp_path, tiny):
     large = {**CODISTILL["policies"]["large"], "source": tiny.folder, "model": {}}
     run = small(tmp_path / "run", **{**CODISTILL, "policies": {"large": large}})
@@ -210,6 +227,26 @@ def test_other_tokens_cannot_be_learned_from(tmp_path, tiny):
         ({"sub": {"source": "start", "temperature": -1}}, "temperature is -1"),
         ({"sub": {"source": "start", "train": True, "temperature": 1}}, "none for a trained"),
         ({"sub": "tiny"}, "policies.sub begins with nothing"),
+        ({"..": "start"}, "the name '..': give letters"),
+        ({"a/b": "start"}, "the name 'a/b'"),
+        ({"sub": {"source": "start", "train": True, "learner": {"lr": -1}}}, "learner.lr is -1"),
+        ({"sub": {"source": "start", "train": True, "learner": {"epochs": 0}}}, "at least 1"),
+        ({"sub": {"source": "tiny", "train": True, "model": {"hidden_size": 30}}}, "a multiple"),
+        (
+            {"sub": {"source": "start", "train": True, "learner": {"precision": "bf16"}}},
+            "a process has one",
+        ),
+        (
+            {
+                "sub": {
+                    "source": "start",
+                    "train": True,
+                    "algorithm": "reinforce",
+                    "learner": {"minibatches": 2},
+                }
+            },
+            "only right on policy",
+        ),
         ({"sub": {"source": "tiny", "train": True, "model": {"hiden_size": 8}}}, "hidden_size"),
         ({"sub": {"source": "openai:http://x/v1#y", "train": True}}, "nothing here can train it"),
         ({"sub": {"source": "start", "learner": {"lr": 1}}}, "policies.sub.learner would be ign"),

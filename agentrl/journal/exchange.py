@@ -30,12 +30,14 @@ from agentrl.journal.database import lock
 from agentrl.journal.exchange_tables import acknowledgements, leases, offers, policies
 from agentrl.journal.ledger import Ledger, ledger
 from agentrl.journal.reading import groups_where
+from agentrl.journal.sampled import oldest_of
 from agentrl.journal.standing import (
     Offer,
     Published,
     Topic,
     clock,
     count,
+    lag,
     last_leases,
     leased,
     newest,
@@ -43,7 +45,6 @@ from agentrl.journal.standing import (
     succeeded,
     waiting,
 )
-from agentrl.journal.views import oldest_of, seen_by
 from agentrl.journal.writing import Writer
 from agentrl.types import Group
 
@@ -59,7 +60,7 @@ class Terms:
     seconds: float = 900.0
     """How long they are its own: longer than its longest step takes."""
     max_lag: int | None = None
-    """Versions between the policy's newest one and the one that sampled; older ones are refused."""
+    """Steps between the policy's newest weights and those that sampled; older ones are refused."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.count:
@@ -134,7 +135,6 @@ class Exchange:
         """The first offers that are young enough, and those before them that are not."""
         fresh: list[Offer] = []
         stale: list[Offer] = []
-        served: dict[str, int] = {}
         last = 0
         while missing := terms.count - len(fresh):
             query = offers_where(and_(free, offers.c.id > last)).limit(missing)
@@ -143,11 +143,8 @@ class Exchange:
                 break
             last = found[-1].id
             for offer in found:
-                if offer.policy not in served:
-                    known = newest(connection, self.channel, offer.policy)
-                    served[offer.policy] = offer.version if known is None else known.version
-                lag = abs(served[offer.policy] - offer.version)
-                old = terms.max_lag is not None and lag > terms.max_lag
+                most = terms.max_lag
+                old = most is not None and lag(connection, self.channel, offer) > most
                 (stale if old else fresh).append(offer)
         return fresh, stale
 
@@ -180,10 +177,7 @@ class Exchange:
                 self._answer(connection, those, row)
 
     def groups(self, taken: Sequence[Offer]) -> list[Group]:
-        """What is offered, in the offers' order.
-
-        An episode's trajectories are the main one and those in which the offer's policy spoke;
-        only what it said is trained, the rest is context.
+        """What is offered, in the offers' order, as it was recorded: credit compares all agents.
 
         Raises:
             DataError: the journal cannot be read.
@@ -197,10 +191,7 @@ class Exchange:
                 wanted = sorted(set(numbers))
                 played = groups_where(connection, partial(of_step, key=key, numbers=wanted))
                 found |= {(*key, n): group for n, group in zip(wanted, played, strict=True)}
-        return [
-            seen_by(found[offer.run, offer.life, offer.step, offer.group], offer.policy)
-            for offer in taken
-        ]
+        return [found[offer.run, offer.life, offer.step, offer.group] for offer in taken]
 
     def publish(self, name: str, step: int, version: int, location: str) -> None:
         """Say where a policy's new version is; `step` made it, -1 what the run began with.
@@ -229,7 +220,13 @@ class Exchange:
         """The highest version that was ever published of a policy, whether it survives or not."""
         own = and_(policies.c.channel == self.channel, policies.c.name == name)
         with self.journal.reading() as connection:
-            return connection.scalar(select(func.max(policies.c.version)).where(own))
+            found: int | None = connection.scalar(select(func.max(policies.c.version)).where(own))
+        return found
+
+    def lags(self, taken: Sequence[Offer]) -> list[int]:
+        """How many steps what sampled each of them is behind, of now."""
+        with self.journal.reading() as connection:
+            return [lag(connection, self.channel, offer) for offer in taken]
 
     def waiting(self, topic: str) -> int:
         """How many surviving offers nobody has acknowledged."""

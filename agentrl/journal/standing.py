@@ -146,6 +146,21 @@ def newest(
     return None if row is None else Published(*row)
 
 
+def lag(connection: Connection, channel: str, offer: Offer) -> int:
+    """Steps of a policy's trainer between what sampled an offer and its newest weights.
+
+    A version of a life that was killed counts by the step that made it; one that nobody published
+    by its number.
+    """
+    now = newest(connection, channel, offer.policy)
+    if now is None:
+        return 0
+    own = and_(policies.c.channel == channel, policies.c.name == offer.policy)
+    made = select(policies.c.step).where(own, policies.c.version == offer.version)
+    step: int | None = connection.scalar(made.order_by(policies.c.id.desc()).limit(1))
+    return abs(now.version - offer.version if step is None else now.step - step)
+
+
 def producer_sign(connection: Connection, topic: Topic) -> Sign | None:
     """The last sign of life of whoever offers, if anybody ever did."""
     wanted = select(offers.c.run, offers.c.created.label("at")).where(about(topic))
