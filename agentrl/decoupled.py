@@ -25,6 +25,7 @@ from typing import Any
 from rich.console import Console
 
 from agentrl.backends.load import load_weights
+from agentrl.checkpoint import checkpoints
 from agentrl.config import Run
 from agentrl.ensemble import write_model
 from agentrl.errors import DataError, PolicyError
@@ -252,6 +253,15 @@ def exchange_of(run: Run, record: Recorder) -> Exchange:
     """Where a run's process meets the others."""
     told: Partnership = run.exchange()
     return Exchange(record.writer, told.channel or str(Path(run.out)))
+
+
+def check_fresh(run: Run, resume: bool) -> None:
+    """See that nothing that was handed over is begun anew. Raises: DataError."""
+    if checkpoints(run.folder) and not resume:
+        raise DataError(
+            f"out={str(run.folder)!r} holds an earlier trainer of {run.only!r}, and the journal "
+            "what it handed over: go on with --resume, or give another out"
+        )
 
 
 def check_channel(run: Run, exchange: Exchange) -> None:

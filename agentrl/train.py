@@ -40,24 +40,18 @@ def run_training(
     Raises:
         AgentRLError: whatever cannot go on; complete checkpoints stay.
     """
-    from agentrl.decoupled import partner  # its trainers are kinds of the one here
+    from agentrl.decoupled import check_fresh, partner  # its trainers are kinds of the one here
 
     console, out = console or Console(), run.folder
     writable(out)
     if run.only:  # the journal that they share lies beside their folders
+        check_fresh(run, resume)
         out.parent.mkdir(parents=True, exist_ok=True)
     folder.reachable(run.place)
-    saved = checkpoints(out)
-    if resume and not saved:
-        raise DataError(f"out={str(out)!r} holds no complete checkpoint: start without --resume")
-    if run.only and saved and not resume:
-        raise DataError(
-            f"out={str(out)!r} holds an earlier trainer of {run.only!r}, and the journal what it "
-            "handed over: go on with --resume, or give another out"
-        )
-    checkpoint = saved[-1] if resume else None
+    checkpoint = last_checkpoint(run) if resume else None
     state = None if checkpoint is None else load_state(checkpoint)
     with Session(run, None if checkpoint is None else str(checkpoint)) as session:
+        check_students(session)
         earlier = set_aside(out) if checkpoint is None else None
         if earlier is not None:
             console.print(f"the earlier run is now {earlier}", highlight=False, soft_wrap=True)
@@ -70,7 +64,6 @@ def run_training(
         with Recorder(out, console, journal.writer, resumed) as record:
             (out / "run.yaml").write_text(yaml.safe_dump(run.resolved(), sort_keys=False))
             kind = partner(run)
-            check_students(session)
             if state is None:
                 kind.prepare(session, record, report)
             trainer = kind(session, record, report)  # references are copies of the weights of now
@@ -79,6 +72,15 @@ def run_training(
                 trainer.advance()
             trainer.conclude()
         return trainer.summary(console)
+
+
+def last_checkpoint(run: Run) -> Path:
+    """Where a run goes on. Raises: DataError."""
+    saved = checkpoints(run.folder)
+    if not saved:
+        out = str(run.folder)
+        raise DataError(f"out={out!r} holds no complete checkpoint: start without --resume")
+    return saved[-1]
 
 
 def warm_up(session: Session, record: Recorder, report: Report) -> None:
