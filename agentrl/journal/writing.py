@@ -27,7 +27,7 @@ from agentrl.journal.tables import (
     trajectories,
     turns,
 )
-from agentrl.types import Episode, Group, Ids, Span, Task, Trajectory, Turn, join
+from agentrl.types import Episode, Group, Ids, Source, Span, Task, Trajectory, Turn, join
 
 if TYPE_CHECKING:
     from agentrl.journal.database import Journal
@@ -101,6 +101,7 @@ ID_BITS = {"life": 20, "step": 20, "group": 12, "place": 11}
 """Of an episode's id, 63 in all."""
 
 
+@lru_cache(4096)  # a step's credits ask for the same ones again
 def episode_id(life: int, step: int, group: int, place: int) -> int:
     """The 63 bits that an episode's natural key is. Raises: DataError: there are too many.
 
@@ -253,5 +254,10 @@ def _parts_text(parts: tuple[tuple[str, float], ...]) -> str:
 
 def layout(spans: Sequence[Span]) -> str:
     """Spans' sources and lengths as JSON: [[source, length], ...]."""
-    told = [f'["{span.source.value}", {len(span.ids)}]' for span in spans]
-    return f"[{', '.join(told)}]"
+    return f"[{', '.join([span_text(span.source, len(span.ids)) for span in spans])}]"
+
+
+@lru_cache(4096)
+def span_text(source: Source, length: int) -> str:
+    """A span as `layout` has it."""
+    return f'["{source.value}", {length}]'
