@@ -64,11 +64,16 @@ def lives(folder, more=""):
 
 @contextmanager
 def processes():
-    """What starts processes at once: a server forks them that has imported everything."""
+    """What starts processes at once: a server forks them that has imported everything.
+
+    A Python process has one such server, so it knows whatever any test begins.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["partners"])
+    context.set_forkserver_preload(["partners", "traders"])
+    here = Path(__file__).parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        for folder in (here, here / "journal"):
+            patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         yield context
 
 

@@ -17,6 +17,7 @@ KILLS, STEPS = 20, 40
 SETTINGS = {
     "train": {"steps": STEPS, "checkpoint_every": 3},
     "warm_start": {"steps": 20, "episodes": 16, "batch": 8},
+    "exchange": {"deadline_seconds": 300.0},  # whoever waits, waits for several kills
 }
 
 

@@ -1,13 +1,11 @@
 """`kill -9` of either trainer at random points: every record is trained once, none is lost."""
 
 import json
-import multiprocessing
-import os
 import random
 import time
-from pathlib import Path
 
 import pytest
+from partners import processes
 from traders import consume, produce
 from trades import TOPIC, name_of
 
@@ -18,12 +16,8 @@ STEPS = 60
 
 
 @pytest.fixture(scope="module")
-def processes():
-    """Processes that begin at once: a server forks them that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["traders"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+def context():
+    with processes() as context:
         yield context
 
 
@@ -33,19 +27,19 @@ def lives(path):
     return len(told.read_text()) if told.exists() else 0
 
 
-def begin(processes, target, path, *arguments):
+def begin(context, target, path, *arguments):
     """Start a trader and see it begin; the process."""
     before = lives(path)
-    started = processes.Process(target=target, args=arguments)
+    started = context.Process(target=target, args=arguments)
     started.start()
     while lives(path) == before and started.is_alive():
         time.sleep(0.005)
     return started
 
 
-def killed_at_random(processes, starts, kills, draws):
+def killed_at_random(context, starts, kills, draws):
     """Kill one or the other so many times, go on, and wait for both to end well."""
-    running = {path: begin(processes, target, path, *rest) for path, (target, *rest) in starts}
+    running = {path: begin(context, target, path, *rest) for path, (target, *rest) in starts}
     done = 0
     while done < kills:
         time.sleep(draws.random() * 0.25)
@@ -54,7 +48,7 @@ def killed_at_random(processes, starts, kills, draws):
             running[path].kill()
             done += 1
         running[path].join()
-        running[path] = begin(processes, target, path, *rest)
+        running[path] = begin(context, target, path, *rest)
     for process in running.values():
         process.join(240)
         assert process.exitcode == 0
@@ -78,13 +72,13 @@ def trained_once(url, producer, consumer):
 
 @pytest.mark.service
 @pytest.mark.parametrize("seed", range(3))
-def test_twenty_kills_lose_nothing_and_repeat_nothing(processes, url, tmp_path, seed):
+def test_twenty_kills_lose_nothing_and_repeat_nothing(context, url, tmp_path, seed):
     Journal.open(url).close()
     producer, consumer = tmp_path / "producer", tmp_path / "consumer"
     starts = [
         (producer, (produce, url, str(producer), STEPS, seed)),
         (consumer, (consume, url, str(consumer), str(producer), STEPS, seed)),
     ]
-    killed_at_random(processes, starts, 20, random.Random(seed))
+    killed_at_random(context, starts, 20, random.Random(seed))
     assert lives(producer) + lives(consumer) >= 22
     trained_once(url, producer, consumer)
