@@ -8,7 +8,7 @@ of their own share the run's: its credit, and the memory of its parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,7 @@ class Course:
             lesson = student.learn(table)
             metrics |= student.named(lesson.metrics)
             if student.own:
-                own |= student.rows(table)
+                own |= lesson.rows
                 weight += lesson.weight
         taught = some_rows(table, own)
         metrics |= credit_metrics(taught)
@@ -94,7 +94,6 @@ def courses(session: Session, algorithm: Algorithm) -> list[Course]:
 def enrolled(session: Session, algorithm: Algorithm) -> list[Student]:
     """A student for every policy of a session that is trained, the run's own first."""
     run = session.run
-    trained = {} if run.only else session.ensemble.trained
     settings = run.learner.settings
     horizon = session.schedule.steps * settings["epochs"] * settings["minibatches"]
     models = {run.only or MAIN: session.model, **session.ensemble.models}
@@ -111,21 +110,24 @@ def enrolled(session: Session, algorithm: Algorithm) -> list[Student]:
         one = student(run.only, session.policy, run.learner, algorithm, source)
         return [replace(one, lags=True)]
     students = [student(MAIN, session.policy, run.learner, algorithm, MAIN)]
-    for name, policy in trained.items():
+    for name, policy in taught_here(session).items():
         member = run.policies[name]
-        record, own = member.record(), run.learner.but(**member.learner_settings)
+        record, own = member.record(), member.learner_of(run)
         taught = algorithm if record is None else record.started()
         students.append(student(name, policy, own, taught, member.learns_from or name))
     return students
 
 
+def taught_here(session: Session) -> Mapping[str, Any]:
+    """The policies beside the run's own that this process trains, by name."""
+    return {} if session.run.only else session.ensemble.trained
+
+
 def check_students(session: Session) -> None:
     """What can only be seen once models are loaded, before hours are spent. Raises: ConfigError."""
-    run, trained = session.run, {} if session.run.only else session.ensemble.trained
+    run, trained = session.run, taught_here(session)
     known = {MAIN, *session.ensemble.models} if not run.follows else set()
-    learners = {MAIN: run.learner} | {
-        name: run.learner.but(**run.policies[name].learner_settings) for name in trained
-    }
+    learners = {MAIN: run.learner, **{name: run.policies[name].learner_of(run) for name in trained}}
     for name, learner in learners.items():
         teacher = learner.settings["teacher"]
         if teacher and teacher not in known - {name}:

@@ -231,7 +231,7 @@ class Follower(Partner):
             "seed": run.seed,
             "policy": self.name,
             "steps": self.step,
-            "exchange": {**ledger._asdict(), "exact": ledger.exact},
+            "exchange": ledger.as_dict(),
             "checkpoint": str(self.checkpoint),
             "seconds": {name: round(value, 2) for name, value in self.report.seconds.items()},
         }

@@ -12,7 +12,6 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,26 +94,25 @@ class Ensemble:
         if member.served:
             return HTTPPolicy(Address.of(member.source), Endpoint(), name=name)
         if member.source == START:
-            model, chat = twin(self.model), self.chat
-        else:
-            make = (
-                self.from_nothing if member.source == TINY else partial(pretrained, member.source)
-            )
-            model, tokenizer = make(**member.model)
-            chat = TemplateChat(tokenizer)
-        policy = HFPolicy(model, chat, name=name, max_batch=self.concurrency)
-        if member.source == START:
+            policy = self._policy(name, twin(self.model), self.chat)
             self.copies.append(policy)
         elif member.source == TINY:
-            self.blank[name] = policy
+            model, tokenizer = self.from_nothing(**member.model)
+            policy = self.blank[name] = self._policy(name, model, TemplateChat(tokenizer))
+        else:
+            model, tokenizer = pretrained(member.source, **member.model)
+            policy = self._policy(name, model, TemplateChat(tokenizer))
         if member.train:
             self.trained[name] = policy
         else:
-            model.requires_grad_(False).eval()
+            policy.model.requires_grad_(False).eval()
         saved = None if checkpoint is None else kept(Path(checkpoint), name, member)
         if saved is not None:
-            load_weights(model, str(saved))
+            load_weights(policy.model, str(saved))
         return policy
+
+    def _policy(self, name: str, model: Any, chat: Chat) -> HFPolicy:
+        return HFPolicy(model, chat, name=name, max_batch=self.concurrency)
 
 
 def write_model(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -16,7 +16,7 @@
         algorithm: codistill_large
 
 A role of a program speaks with the policy that is named like it, or that its agent's settings name.
-A policy is trained on the rows that it sampled, and on no others.
+A policy is trained on the rows that it sampled, or that the one it learns from did; on no others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agentrl.algorithms.base import Algorithm, part
+from agentrl.algorithms.base import Algorithm, Part, part
 from agentrl.algorithms.grpo import GRPO
 from agentrl.backends.engines import hf
 from agentrl.backends.http.endpoint import SCHEME, Address
@@ -61,7 +61,6 @@ class Member:
     """Where it differs from the section `learner`."""
     model: Mapping[str, Any] = field(default_factory=dict)
     """How a folder is loaded, or where `tiny` differs from the run's own `model`."""
-
     temperature: float | None = None
     """At which it samples, also in evaluations, unless it is trained; by default as all do."""
 
@@ -70,10 +69,9 @@ class Member:
         """Whether it is a model behind a URL."""
         return self.source.startswith(SCHEME)
 
-    @property
-    def learner_settings(self) -> dict[str, Any]:
-        """What changes in the section `learner`; a teacher is nobody else's."""
-        return {"teacher": "", **self.learner}
+    def learner_of(self, run: Run) -> Part:
+        """Its learner: the run's with what differs; a teacher is nobody else's."""
+        return run.learner.but(**{"teacher": "", **self.learner})
 
     def record(self) -> Algorithm | None:
         """Its own algorithm, if it has one."""
@@ -156,7 +154,7 @@ def alone(run: Run, name: str) -> Run:
         engine_name="hf",
         engine=part(hf),
         algorithm=member.record() or run.algorithm,
-        learner=run.learner.but(**member.learner_settings),
+        learner=member.learner_of(run),
         train=run.train.but(eval_every=0),
         warm_start=run.warm_start if member.source == TINY else None,
     )
@@ -206,7 +204,7 @@ def check_only(run: Run, trained: list[str]) -> None:
 
 def check_trained(run: Run, made: Member) -> Algorithm:
     """The algorithm that a trained member runs under. Raises: ConfigError."""
-    learner = run.learner.but(**made.learner_settings).settings
+    learner = made.learner_of(run).settings
     known = [MAIN, *run.policies]
     if made.learns_from and made.learns_from not in known:
         raise ConfigError(

@@ -30,6 +30,8 @@ class Partnership:
     def __post_init__(self) -> None:
         for name in NUMBERS:
             if not getattr(self, name) > 0:
-                raise ConfigError(f"exchange.{name} is {getattr(self, name)}: give more than 0")
+                raise ConfigError(
+                    f"exchange.{name} is {getattr(self, name)}: give more than 0", name
+                )
         if self.bound < 0:
-            raise ConfigError(f"exchange.bound is {self.bound}: give 0 or more")
+            raise ConfigError(f"exchange.bound is {self.bound}: give 0 or more", "bound")

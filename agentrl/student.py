@@ -28,6 +28,8 @@ class Lesson(NamedTuple):
     """What a step made of a policy."""
 
     metrics: Metrics
+    rows: torch.Tensor
+    """Which of the whole table's rows `[M]` (bool) it is trained on."""
     weight: torch.Tensor
     """`[M]` of the whole table's rows; 0 where a row taught it nothing."""
 
@@ -81,7 +83,7 @@ class Student:
         live = part if bool(signal.all()) else part.select_groups(signal)
         metrics = {"train/live_groups": live.num_groups / max(1, table.num_groups)}
         if len(live) == 0:
-            return Lesson(metrics, weight)
+            return Lesson(metrics, own, weight)
         if not self.algorithm.advantage.needs:
             live = self.learner.annotate(live)
         live = self.learner.weigh(live)
@@ -91,7 +93,7 @@ class Student:
         metrics |= self.policy.figures
         read = sum(len(live.samples[sample].ids) for sample in set(live.sample.tolist()))
         metrics["speed/training"] = read / (time.perf_counter() - started)
-        return Lesson(metrics, weight)
+        return Lesson(metrics, own, weight)
 
     def named(self, metrics: Metrics) -> Metrics:
         """Metrics under its name; the run's own policy's have none."""

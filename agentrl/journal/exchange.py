@@ -28,7 +28,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 from agentrl.errors import ConfigError, DataError
 from agentrl.journal.database import lock
 from agentrl.journal.exchange_tables import acknowledgements, leases, offers, policies
-from agentrl.journal.ledger import Ledger, ledger
+from agentrl.journal.ledger import ALLOWED_SECONDS, Ledger, ledger
 from agentrl.journal.reading import groups_where
 from agentrl.journal.sampled import oldest_of
 from agentrl.journal.standing import (
@@ -37,7 +37,7 @@ from agentrl.journal.standing import (
     Topic,
     clock,
     count,
-    lag,
+    lags,
     last_leases,
     leased,
     newest,
@@ -142,9 +142,8 @@ class Exchange:
             if not found:
                 break
             last = found[-1].id
-            for offer in found:
-                most = terms.max_lag
-                old = most is not None and lag(connection, self.channel, offer) > most
+            for offer, behind in zip(found, lags(connection, self.channel, found), strict=True):
+                old = terms.max_lag is not None and behind > terms.max_lag
                 (stale if old else fresh).append(offer)
         return fresh, stale
 
@@ -226,7 +225,7 @@ class Exchange:
     def lags(self, taken: Sequence[Offer]) -> list[int]:
         """How many steps what sampled each of them is behind, of now."""
         with self.journal.reading() as connection:
-            return [lag(connection, self.channel, offer) for offer in taken]
+            return lags(connection, self.channel, taken)
 
     def waiting(self, topic: str) -> int:
         """How many surviving offers nobody has acknowledged."""
@@ -238,7 +237,7 @@ class Exchange:
         with self.journal.reading() as connection:
             return count(connection, self._free(topic, self.clock(connection)))
 
-    def ledger(self, topic: str, allowed_seconds: float = 3600.0) -> Ledger:
+    def ledger(self, topic: str, allowed_seconds: float = ALLOWED_SECONDS) -> Ledger:
         """How the topic's offers stand; unacknowledged for longer than allowed is `never`."""
         with self.journal.reading() as connection:
             return ledger(connection, Topic(self.channel, topic), allowed_seconds)

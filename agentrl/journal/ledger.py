@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Integer, and_, cast, func, select
 
 from agentrl.journal.exchange_tables import acknowledgements, offers
 from agentrl.journal.lineage import surviving
 from agentrl.journal.standing import Topic, about, clock, count, leased, waiting
+
+ALLOWED_SECONDS = 3600.0
+"""An offer that has not been acknowledged for longer is `never`, if nobody says otherwise."""
 
 
 class Ledger(NamedTuple):
@@ -37,6 +40,11 @@ class Ledger(NamedTuple):
     def exact(self) -> bool:
         """Whether all that is old enough was acknowledged exactly once."""
         return not self.twice and not self.never
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        ids = {"twice": list(self.twice), "never": list(self.never)}
+        return {**self._asdict(), **ids, "exact": self.exact}
 
 
 def ledger(connection: Connection, topic: Topic, allowed_seconds: float) -> Ledger:

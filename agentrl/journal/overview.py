@@ -7,16 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, select, union
 
 from agentrl.journal.exchange_tables import leases, offers, policies
-from agentrl.journal.ledger import ledger, topics
+from agentrl.journal.ledger import ALLOWED_SECONDS, ledger, topics
 from agentrl.journal.lineage import surviving
 from agentrl.journal.reading import lives_of, steps_of
-from agentrl.journal.standing import Topic, newest
+from agentrl.journal.standing import newest
 from agentrl.journal.tables import credits, episodes, groups, trajectories, turns
 from agentrl.types import Status
 
 ID_BYTES = 4
-ALLOWED_SECONDS = 3600.0
-"""An offer that has not been acknowledged for longer is shown as `never`."""
 FAILED = [status.value for status in Status if status.failed]
 
 
@@ -63,16 +61,9 @@ def exchange(connection: Connection, channel: str) -> dict[str, Any]:
     found = [newest(connection, channel, name) for name in sorted(connection.scalars(names))]
     return {
         "channel": channel,
-        "topics": [stand(connection, topic) for topic in own],
+        "topics": [ledger(connection, topic, ALLOWED_SECONDS).as_dict() for topic in own],
         "policies": [published._asdict() for published in found if published is not None],
     }
-
-
-def stand(connection: Connection, topic: Topic) -> dict[str, Any]:
-    """A topic's ledger; ids of offers are lists."""
-    counted = ledger(connection, topic, ALLOWED_SECONDS)
-    ids = {"twice": list(counted.twice), "never": list(counted.never)}
-    return {**counted._asdict(), **ids, "exact": counted.exact}
 
 
 def agents_of(connection: Connection, run: str) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ acknowledged in step k or later is free again, and what it had leased is too, at
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -146,15 +147,22 @@ def newest(
     return None if row is None else Published(*row)
 
 
-def lag(connection: Connection, channel: str, offer: Offer) -> int:
+def lags(connection: Connection, channel: str, taken: Sequence[Offer]) -> list[int]:
+    """Each offer's lag behind its policy's newest weights; 0 until there are any."""
+    newest_of = {name: newest(connection, channel, name) for name in {o.policy for o in taken}}
+    known = [newest_of[offer.policy] for offer in taken]
+    return [
+        0 if now is None else lag(connection, channel, offer, now)
+        for offer, now in zip(taken, known, strict=True)
+    ]
+
+
+def lag(connection: Connection, channel: str, offer: Offer, now: Published) -> int:
     """Steps of a policy's trainer between what sampled an offer and its newest weights.
 
     A version of a life that was killed counts by the step that made it; one that nobody published
     by its number.
     """
-    now = newest(connection, channel, offer.policy)
-    if now is None:
-        return 0
     own = and_(policies.c.channel == channel, policies.c.name == offer.policy)
     made = select(policies.c.step).where(own, policies.c.version == offer.version)
     step: int | None = connection.scalar(made.order_by(policies.c.id.desc()).limit(1))
